@@ -1,0 +1,205 @@
+"""The figures of the book: functions that take arrays and return a matplotlib Figure."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+# Okabe & Ito's palette: eight colours that stay apart for every common form of colour blindness.
+PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000"]
+WEIGHTS = "viridis"  # the colour map of every attention weight in the book
+SIGNED = "PuOr"  # the colour map of everything that has a sign
+
+
+def use_style():
+    """Set the look of all figures of a chapter; call it once, in the first cell."""
+    plt.rcParams.update(
+        {
+            "figure.dpi": 130,
+            "figure.figsize": (6.4, 3.6),
+            "figure.constrained_layout.use": True,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "font.size": 11,
+            "axes.titlesize": 11,
+            "axes.labelsize": 11,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": plt.cycler(color=PALETTE),
+            "axes.grid": False,
+            "image.cmap": WEIGHTS,
+            "image.interpolation": "nearest",
+            "legend.frameon": False,
+            "lines.linewidth": 2.0,
+        }
+    )
+
+
+def as_picture(image):
+    """Bring (3, H, W), (H, W, 3), (1, H, W) or (H, W) values to what ``imshow`` takes.
+
+    Raises:
+        ValueError: The array is none of these.
+    """
+    image = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image)
+    if image.ndim == 3 and image.shape[0] in (1, 3) and image.shape[-1] != 3:
+        image = np.moveaxis(image, 0, -1)
+    if image.ndim == 3 and image.shape[-1] == 1:
+        image = image[..., 0]
+    if image.ndim != 2 and not (image.ndim == 3 and image.shape[-1] == 3):
+        raise ValueError(f"image must be (H, W), (H, W, 3) or (3, H, W), got shape {image.shape}")
+    return np.clip(image, 0, 1) if image.ndim == 3 else image
+
+
+def pictures(images, titles=None, *, columns=None, cmap="gray", cell=2.0, vmin=None, vmax=None):
+    """Pictures side by side, without axes.
+
+    Args:
+        images: Pictures, each as ``as_picture`` takes it.
+        titles: A title for each, or None.
+        columns: How many in a row; all by default, at most 4 is readable on a phone.
+        cmap: Colour map of the pictures that have no colour of their own.
+        cell: Width of one picture in inches.
+        vmin, vmax: Range of the colour map; of each picture's own values by default.
+    """
+    images = [as_picture(image) for image in images]
+    columns = columns or len(images)
+    rows = -(-len(images) // columns)
+    ratio = max(image.shape[0] / image.shape[1] for image in images)
+    height = rows * (cell * ratio + (0.35 if titles is not None else 0.05))
+    fig, axes = plt.subplots(rows, columns, figsize=(columns * cell, height), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for i, image in enumerate(images):
+        ax = axes.flat[i]
+        ax.imshow(image, cmap=cmap, vmin=vmin, vmax=vmax)
+        if titles is not None:
+            ax.set_title(titles[i])
+    return fig
+
+
+def number_grids(arrays, titles=None, *, fmt="{:g}", cmap=WEIGHTS, cell=0.62, columns=None):
+    """Small arrays drawn as grids, each cell coloured by its value and carrying its number.
+
+    Args:
+        arrays: Arrays of shape (rows, columns).
+        titles: A title for each, or None.
+        fmt: Format of the numbers, one for all or a list with one for each array.
+        cmap: Colour map, one for all.
+        cell: Side of a cell in inches.
+        columns: How many grids in a row; all by default.
+    """
+    arrays = [np.atleast_2d(np.asarray(array, dtype=float)) for array in arrays]
+    formats = [fmt] * len(arrays) if isinstance(fmt, str) else list(fmt)
+    columns = columns or len(arrays)
+    rows = -(-len(arrays) // columns)
+    width = columns * max(max(array.shape[1] for array in arrays) * cell, 1.5)
+    height = rows * (max(array.shape[0] for array in arrays) * cell + (0.5 if titles is not None else 0.1))
+    fig, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for i, (array, one) in enumerate(zip(arrays, formats, strict=True)):
+        ax = axes.flat[i]
+        _draw_numbers(ax, array, one, cmap)
+        if titles is not None:
+            ax.set_title(titles[i])
+    return fig
+
+
+def _draw_numbers(ax, array, fmt, cmap):
+    image = ax.imshow(array, cmap=cmap, aspect="equal")
+    for (row, column), value in np.ndenumerate(array):
+        red, green, blue, _ = image.cmap(image.norm(value))
+        ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+        ax.text(column, row, fmt.format(value), ha="center", va="center", color=ink)
+
+
+def weight_matrix(weights, *, title=None, xlabel="key", ylabel="query", label="weight", cmap=WEIGHTS, vmin=0.0, vmax=None):
+    """One matrix of weights (N, M) with its colour bar: a row for each query, a column for each key."""
+    fig, ax = plt.subplots(figsize=(4.6, 3.8))
+    image = ax.imshow(np.asarray(weights), cmap=cmap, vmin=vmin, vmax=vmax, aspect="auto")
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title or "")
+    fig.colorbar(image, ax=ax, label=label)
+    return fig
+
+
+def responses(picture, maps, queries, *, titles=None, cmap=WEIGHTS, cell=2.1, alpha=0.75):
+    """Where each of a few queries looks: the picture with the query marked, then its map laid over the picture.
+
+    Args:
+        picture: As ``as_picture`` takes it, H × W pixels.
+        maps: (Q, h, w), the weights of each query over a grid of h × w keys.
+        queries: (Q, 2), the query's place on that grid as row and column.
+        titles: A title for each map, or None.
+        cmap: Colour map of the weights.
+        cell: Width of one panel in inches.
+        alpha: How strongly the map covers the picture.
+    """
+    picture, maps = as_picture(picture), np.asarray(maps)
+    height, width = picture.shape[:2]
+    rows, columns = maps.shape[1:]
+    fig, axes = plt.subplots(1, len(maps) + 1, figsize=((len(maps) + 1) * cell, cell * height / width + 0.35), squeeze=False)
+    axes = axes[0]
+    for ax in axes:
+        ax.imshow(picture, cmap="gray", extent=(0, width, height, 0))
+        ax.axis("off")
+    for i, (weights, (row, column)) in enumerate(zip(maps, queries, strict=True)):
+        x, y = (column + 0.5) * width / columns, (row + 0.5) * height / rows
+        colour = PALETTE[5]
+        axes[0].text(x, y, str(i + 1), color="white", ha="center", va="center", fontweight="bold",
+                     bbox={"boxstyle": "circle,pad=0.25", "fc": colour, "ec": "white"})
+        axes[i + 1].imshow(weights, cmap=cmap, alpha=alpha, extent=(0, width, height, 0))
+        axes[i + 1].plot(x, y, "o", ms=8, mfc=colour, mec="white")
+        axes[i + 1].set_title(titles[i] if titles is not None else f"query {i + 1}")
+    axes[0].set_title("queries")
+    return fig
+
+
+def curves(series, *, xlabel, ylabel, title=None, logx=False, logy=False, markers=False, size=(6.4, 3.6)):
+    """Lines with a legend.
+
+    Args:
+        series: ``{name: y}``, ``{name: (x, y)}`` or ``{name: (x, y, low, high)}``; low and high draw a band.
+        xlabel, ylabel: What the axes show, with units.
+        title: Title, or None.
+        logx, logy: Logarithmic axes.
+        markers: Mark each point.
+        size: Width and height in inches.
+    """
+    fig, ax = plt.subplots(figsize=size)
+    for i, (name, values) in enumerate(series.items()):
+        x, y, *band = values if isinstance(values, tuple) else (np.arange(len(values)), values)
+        ax.plot(x, y, "o-" if markers else "-", label=name, color=PALETTE[i % len(PALETTE)])
+        if band:
+            ax.fill_between(x, *band, color=PALETTE[i % len(PALETTE)], alpha=0.2, lw=0)
+    if logx:
+        ax.set_xscale("log")
+    if logy:
+        ax.set_yscale("log")
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title or "")
+    if len(series) > 1:
+        ax.legend()
+    return fig
+
+
+def bars(names, values, *, errors=None, xlabel, reference=None, reference_label=None, size=None):
+    """Horizontal bars, first on top, with error bars and a reference line.
+
+    Args:
+        names: A name for each bar.
+        values: A value for each bar.
+        errors: Half-widths, or (2, bars) lower and upper ones, or None.
+        xlabel: What the bars show, with units.
+        reference: Where to draw a dashed line (chance, floor), or None.
+        reference_label: What the line is.
+        size: Width and height in inches; by default as high as the bars need.
+    """
+    fig, ax = plt.subplots(figsize=size or (6.4, 0.45 * len(names) + 1.0))
+    places = np.arange(len(names))
+    ax.barh(places, values, xerr=errors, color=PALETTE[0], error_kw={"capsize": 3, "lw": 1.2}, height=0.65)
+    ax.set_yticks(places, names)
+    ax.invert_yaxis()
+    ax.set_xlabel(xlabel)
+    if reference is not None:
+        ax.axvline(reference, color=PALETTE[7], ls="--", lw=1.2, label=reference_label)
+        if reference_label:
+            ax.legend(loc="lower right")
+    return fig
