@@ -1,0 +1,149 @@
+"""Where a token stands, NumPy only: sine-cosine vectors, relative indices, and rotations of queries and keys.
+
+Pixels and patches are numbered row by row: the one in row r, column c of an H × W grid has number r·W + c.
+"""
+
+import numpy as np
+
+
+def sincos_1d(N, D, base=10000.0):
+    """A vector for every place in a sequence, made of waves from fast to slow.
+
+    PE[n, 2i] = sin(n / base^(2i/D)),   PE[n, 2i+1] = cos(n / base^(2i/D)).
+
+    Args:
+        N: number of places.
+        D: width of the vectors, even.
+        base: the slowest wave is almost `base` times as long as the fastest (2π places).
+
+    Returns:
+        (N, D) float64 in [-1, 1]; each row has squared length D/2, and PE[n] · PE[m] depends on n - m alone.
+
+    Raises:
+        ValueError: N below 1, D not an even number above 0, base not above 0.
+
+    Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.5.
+    """
+    _require_multiple(1, N=N)
+    _require_multiple(2, D=D)
+    angles = np.arange(N)[:, None] * _frequencies(D // 2, base)  # (N, D/2)
+    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(N, D)
+
+
+def sincos_2d(H, W, D, base=10000.0):
+    """A vector for every pixel of a grid: the first half says the row, the second half the column.
+
+    PE[r·W + c] = [sincos_1d(H, D/2)[r], sincos_1d(W, D/2)[c]].
+
+    Args:
+        H, W: height and width of the grid.
+        D: width of the vectors, a multiple of 4.
+        base: as in `sincos_1d`.
+
+    Returns:
+        (H·W, D) float64 in [-1, 1]; a dot product of two rows depends on the two offsets alone.
+
+    Raises:
+        ValueError: H or W below 1, D not a multiple of 4, base not above 0.
+
+    Source: Beyer et al. 2022, arXiv 2205.01580 ("2d sin-cos").
+    Differs from the paper: their code puts all columns before all rows and all sines before all cosines, with a slightly
+    different spacing of the frequencies; the order does not matter to the linear layers that follow.
+    """
+    _require_multiple(1, H=H, W=W)
+    _require_multiple(4, D=D)
+    rows = np.repeat(sincos_1d(H, D // 2, base), W, axis=0)  # (H·W, D/2)
+    columns = np.tile(sincos_1d(W, D // 2, base), (H, 1))
+    return np.concatenate([rows, columns], axis=1)
+
+
+def relative_index(H, W):
+    """For every pair of pixels, the place of their offset in a table of (2H - 1)·(2W - 1) offsets.
+
+    index[n, m] = (r_n - r_m + H - 1)·(2W - 1) + (c_n - c_m + W - 1).
+
+    Args:
+        H, W: height and width of the grid (in Swin: of a window).
+
+    Returns:
+        (H·W, H·W) integers in 0 … (2H-1)(2W-1) - 1, every one of them used; equal exactly where the offset is equal.
+
+    Raises:
+        ValueError: H or W below 1.
+
+    Source: Liu et al. 2021, arXiv 2103.14030, section 3.2, the table of eq. 4.
+    """
+    _require_multiple(1, H=H, W=W)
+    rows, columns = np.repeat(np.arange(H), W), np.tile(np.arange(W), H)
+    down = rows[:, None] - rows[None, :] + H - 1
+    right = columns[:, None] - columns[None, :] + W - 1
+    return down * (2 * W - 1) + right
+
+
+def rope_2d(H, W, d, base=100.0):
+    """The angles by which `apply_rope` turns the pairs of features of a query or key at every pixel.
+
+    With f_i = base^(-i/(d/4)), i = 0 … d/4 - 1: angles[r·W + c] = [r·f_0, r·f_1, …, c·f_0, c·f_1, …].
+
+    Args:
+        H, W: height and width of the grid.
+        d: width of a query and key (of one head), a multiple of 4.
+        base: ratio between the fastest and (almost) the slowest rotation.
+
+    Returns:
+        (H·W, d/2) float64 radians: the first half of a row turns with the row, the second half with the column.
+
+    Raises:
+        ValueError: H or W below 1, d not a multiple of 4, base not above 0.
+
+    Source: Su et al. 2021, arXiv 2104.09864, eq. 15; in two dimensions Heo et al. 2024, arXiv 2403.13298, "axial".
+    """
+    _require_multiple(1, H=H, W=W)
+    _require_multiple(4, d=d)
+    frequencies = _frequencies(d // 4, base)
+    rows = np.repeat(np.arange(H)[:, None] * frequencies, W, axis=0)  # (H·W, d/4)
+    columns = np.tile(np.arange(W)[:, None] * frequencies, (H, 1))
+    return np.concatenate([rows, columns], axis=1)
+
+
+def apply_rope(x, angles):
+    """Turn each pair of neighbouring features (x_2i, x_2i+1) by its angle.
+
+    x'_2i = x_2i cos a - x_2i+1 sin a,   x'_2i+1 = x_2i sin a + x_2i+1 cos a.
+
+    Args:
+        x: queries or keys, floats (..., N, d).
+        angles: (N, d/2) radians, from `rope_2d`.
+
+    Returns:
+        (..., N, d), dtype of x: norms are kept, and q'_n · k'_m depends on the places only through their offset.
+
+    Raises:
+        TypeError: integer x.
+        ValueError: shapes that do not fit.
+
+    Source: Su et al. 2021, arXiv 2104.09864, eq. 34.
+    """
+    x, angles = np.asarray(x), np.asarray(angles)
+    if not np.issubdtype(x.dtype, np.floating):
+        raise TypeError(f"x must hold floats, got {x.dtype}")
+    if x.ndim < 2 or x.shape[-1] % 2 or angles.shape != (x.shape[-2], x.shape[-1] // 2):
+        raise ValueError(f"x (..., N, d) and angles (N, d/2) must agree, got {x.shape} and {angles.shape}")
+    cos, sin = np.cos(angles), np.sin(angles)
+    even, odd = x[..., 0::2], x[..., 1::2]  # (..., N, d/2)
+    turned = np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
+    return turned.reshape(x.shape).astype(x.dtype, copy=False)
+
+
+def _frequencies(count, base):
+    """base^(-i/count) for i = 0 … count - 1: from 1 down to almost 1/base."""
+    if not (np.isfinite(base) and base > 0):
+        raise ValueError(f"base must be a finite number above 0, got {base}")
+    return float(base) ** (-np.arange(count) / count)
+
+
+def _require_multiple(of, **sizes):
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1 or size % of:
+            wanted = "an integer of at least 1" if of == 1 else f"a multiple of {of} above 0"
+            raise ValueError(f"{name} must be {wanted}, got {size!r}")
