@@ -1,0 +1,68 @@
+"""The figures: right pictures in, a figure out; wrong shapes are told so."""
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from attn_utils import plotting
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((5, 7), (5, 7)), ((3, 5, 7), (5, 7, 3)), ((5, 7, 3), (5, 7, 3)), ((1, 5, 7), (5, 7)), ((5, 7, 1), (5, 7)), ((3, 7, 3), (3, 7, 3))],
+)
+def test_as_picture_takes_every_layout(shape, expected):
+    values = np.linspace(0, 1, np.prod(shape)).reshape(shape)
+    assert plotting.as_picture(values).shape == expected
+    assert plotting.as_picture(torch.tensor(values, requires_grad=True)).shape == expected
+
+
+def test_as_picture_moves_channels_and_not_pixels():
+    image = np.random.default_rng(0).random((3, 5, 7))
+    np.testing.assert_array_equal(plotting.as_picture(image)[2, 4], image[:, 2, 4])
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 5, 7), (1, 3, 5, 7)])
+def test_as_picture_rejects_what_is_no_picture(shape):
+    with pytest.raises(ValueError, match=r"image must be \(H, W\)"):
+        plotting.as_picture(np.zeros(shape))
+
+
+def test_number_grids_write_every_number():
+    fig = plotting.number_grids([np.arange(6).reshape(2, 3), [[7.25]]], ["a", "b"], fmt=["{:g}", "{:.2f}"])
+    written = [text.get_text() for ax in fig.axes for text in ax.texts]
+    assert written == ["0", "1", "2", "3", "4", "5", "7.25"]
+
+
+def test_responses_mark_each_query_on_the_right_cell():
+    fig = plotting.responses(np.zeros((40, 60)), np.zeros((2, 4, 6)), [(0, 0), (3, 5)])
+    assert len(fig.axes) == 3
+    assert [ax.lines[0].get_xydata().tolist() for ax in fig.axes[1:]] == [[[5.0, 5.0]], [[55.0, 35.0]]]
+
+
+def test_curves_draw_series_and_bands():
+    x = np.arange(3)
+    fig = plotting.curves({"a": x, "b": (x, x, x - 1, x + 1)}, xlabel="x", ylabel="y", markers=True)
+    ax = fig.axes[0]
+    assert len(ax.lines) == 2 and len(ax.collections) == 1 and ax.get_legend() is not None
+
+
+def test_bars_put_the_first_on_top():
+    fig = plotting.bars(["first", "second"], [0.2, 0.4], errors=[0.1, 0.1], xlabel="share", reference=0.3, reference_label="chance")
+    ax = fig.axes[0]
+    assert ax.yaxis_inverted() and [patch.get_width() for patch in ax.patches] == [0.2, 0.4]
+
+
+def test_pictures_and_weight_matrix_return_figures():
+    assert len(plotting.pictures([np.zeros((4, 4)), np.zeros((3, 4, 4))], ["a", "b"], columns=1).axes) == 2
+    assert len(plotting.weight_matrix(np.eye(3)).axes) == 2
