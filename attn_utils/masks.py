@@ -4,9 +4,10 @@ Pixels and patches are numbered row by row: the one in row r, column c of an H �
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def causal(N, M=None):
+def causal(N: int, M: int | None = None) -> np.ndarray:
     """No query sees what comes after it.
 
     mask_nm = (m ≤ n + M - N): the last N of the M keys stand beside the N queries, the M - N before them are the past.
@@ -30,7 +31,7 @@ def causal(N, M=None):
     return np.arange(M)[None, :] <= np.arange(N)[:, None] + (M - N)
 
 
-def window_1d(N, radius):
+def window_1d(N: int, radius: int) -> np.ndarray:
     """Each token of a sequence sees its neighbours: mask_nm = (|n - m| ≤ radius).
 
     Args:
@@ -50,7 +51,7 @@ def window_1d(N, radius):
     return _distance(np.arange(N)) <= radius
 
 
-def window_2d(H, W, radius):
+def window_2d(H: int, W: int, radius: int) -> np.ndarray:
     """Each pixel sees the square around it: max(|Δrow|, |Δcolumn|) ≤ radius.
 
     Args:
@@ -71,7 +72,7 @@ def window_2d(H, W, radius):
     return (_distance(rows) <= radius) & (_distance(columns) <= radius)
 
 
-def shifted_window(H, W, window, shift=0):
+def shifted_window(H: int, W: int, window: int, shift: int = 0) -> np.ndarray:
     """The grid is cut into square windows, and pixels see the others of their own window only.
 
     Cuts run at rows and columns shift + i·window; mask_nm = (n and m lie between the same cuts).
@@ -96,11 +97,14 @@ def shifted_window(H, W, window, shift=0):
     if shift >= window:
         raise ValueError(f"shift must be below window = {window}, got {shift}")
     rows, columns = _grid(H, W)
-    window_row, window_column = (rows - shift) // window, (columns - shift) // window  # -1 above and left of the first cut
+    window_row, window_column = (
+        (rows - shift) // window,
+        (columns - shift) // window,
+    )  # -1 above and left of the first cut
     return (_distance(window_row) == 0) & (_distance(window_column) == 0)
 
 
-def padding(lengths, M):
+def padding(lengths: ArrayLike, M: int) -> np.ndarray:
     """Sequences of different lengths in one batch: no query sees the filling after the end.
 
     mask_b0m = (m < lengths_b).

@@ -4,9 +4,10 @@ Pixels and patches are numbered row by row: the one in row r, column c of an H �
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def sincos_1d(N, D, base=10000.0):
+def sincos_1d(N: int, D: int, base: float = 10000.0) -> np.ndarray:
     """A vector for every place in a sequence, made of waves from fast to slow.
 
     PE[n, 2i] = sin(n / base^(2i/D)),   PE[n, 2i+1] = cos(n / base^(2i/D)).
@@ -30,7 +31,7 @@ def sincos_1d(N, D, base=10000.0):
     return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(N, D)
 
 
-def sincos_2d(H, W, D, base=10000.0):
+def sincos_2d(H: int, W: int, D: int, base: float = 10000.0) -> np.ndarray:
     """A vector for every pixel of a grid: the first half says the row, the second half the column.
 
     PE[r·W + c] = [sincos_1d(H, D/2)[r], sincos_1d(W, D/2)[c]].
@@ -47,8 +48,8 @@ def sincos_2d(H, W, D, base=10000.0):
         ValueError: H or W below 1, D not a multiple of 4, base not above 0.
 
     Source: Beyer et al. 2022, arXiv 2205.01580 ("2d sin-cos").
-    Differs from the paper: their code puts all columns before all rows and all sines before all cosines, with a slightly
-    different spacing of the frequencies; the order does not matter to the linear layers that follow.
+    Differs from the paper: their code puts the column's half first, in each half the sines before the cosines, and spaces
+    the frequencies slightly wider (D/4 - 1 for D/4); the order does not matter to the linear layers that follow.
     """
     _require_multiple(1, H=H, W=W)
     _require_multiple(4, D=D)
@@ -57,7 +58,7 @@ def sincos_2d(H, W, D, base=10000.0):
     return np.concatenate([rows, columns], axis=1)
 
 
-def relative_index(H, W):
+def relative_index(H: int, W: int) -> np.ndarray:
     """For every pair of pixels, the place of their offset in a table of (2H - 1)·(2W - 1) offsets.
 
     index[n, m] = (r_n - r_m + H - 1)·(2W - 1) + (c_n - c_m + W - 1).
@@ -80,7 +81,7 @@ def relative_index(H, W):
     return down * (2 * W - 1) + right
 
 
-def rope_2d(H, W, d, base=100.0):
+def rope_2d(H: int, W: int, d: int, base: float = 100.0) -> np.ndarray:
     """The angles by which `apply_rope` turns the pairs of features of a query or key at every pixel.
 
     With f_i = base^(-i/(d/4)), i = 0 … d/4 - 1: angles[r·W + c] = [r·f_0, r·f_1, …, c·f_0, c·f_1, …].
@@ -106,7 +107,7 @@ def rope_2d(H, W, d, base=100.0):
     return np.concatenate([rows, columns], axis=1)
 
 
-def apply_rope(x, angles):
+def apply_rope(x: ArrayLike, angles: ArrayLike) -> np.ndarray:
     """Turn each pair of neighbouring features (x_2i, x_2i+1) by its angle.
 
     x'_2i = x_2i cos a - x_2i+1 sin a,   x'_2i+1 = x_2i sin a + x_2i+1 cos a.

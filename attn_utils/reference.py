@@ -6,9 +6,10 @@ float64 and float32 are computed in their own precision; float16 is accumulated 
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def softmax(scores, axis=-1):
+def softmax(scores: ArrayLike, axis: int = -1) -> np.ndarray:
     """Positive weights that sum to 1 along an axis.
 
     w_i = exp(s_i - m) / Σ_j exp(s_j - m), with m = max_j s_j: the shift cancels, and no exponential overflows.
@@ -38,7 +39,7 @@ def softmax(scores, axis=-1):
     return (exponentials / np.where(total == 0, 1, total)).astype(scores.dtype, copy=False)
 
 
-def softmax_jacobian(weights):
+def softmax_jacobian(weights: ArrayLike) -> np.ndarray:
     """How each weight moves when each score moves.
 
     J_ij = ∂w_i / ∂s_j = w_i (δ_ij - w_j), that is diag(w) - w wᵀ.
@@ -58,7 +59,7 @@ def softmax_jacobian(weights):
     return weights[..., :, None] * (identity - weights[..., None, :])
 
 
-def dot_scores(q, k):
+def dot_scores(q: ArrayLike, k: ArrayLike) -> np.ndarray:
     """s_nm = q_n · k_m.
 
     Args:
@@ -78,7 +79,7 @@ def dot_scores(q, k):
     return q @ k.swapaxes(-1, -2)
 
 
-def scaled_dot_scores(q, k):
+def scaled_dot_scores(q: ArrayLike, k: ArrayLike) -> np.ndarray:
     """s_nm = q_n · k_m / √d.
 
     Args:
@@ -97,7 +98,7 @@ def scaled_dot_scores(q, k):
     return scores * _checked_scale(None, np.shape(q)[-1])
 
 
-def general_scores(q, k, W):
+def general_scores(q: ArrayLike, k: ArrayLike, W: ArrayLike) -> np.ndarray:
     """s_nm = q_nᵀ W k_m: the queries and the keys may have different widths.
 
     Args:
@@ -119,7 +120,7 @@ def general_scores(q, k, W):
     return q @ W @ k.swapaxes(-1, -2)
 
 
-def additive_scores(q, k, W_q, W_k, v):
+def additive_scores(q: ArrayLike, k: ArrayLike, W_q: ArrayLike, W_k: ArrayLike, v: ArrayLike) -> np.ndarray:
     """s_nm = vᵀ tanh(W_q q_n + W_k k_m): a network with one hidden layer of h units, applied to every pair.
 
     Args:
@@ -147,7 +148,7 @@ def additive_scores(q, k, W_q, W_k, v):
     return np.tanh(hidden) @ v
 
 
-def gaussian_scores(q, k, bandwidth):
+def gaussian_scores(q: ArrayLike, k: ArrayLike, bandwidth: float) -> np.ndarray:
     """s_nm = -‖q_n - k_m‖² / (2 bandwidth²); their softmax gives the weights of Nadaraya–Watson kernel regression.
 
     Args:
@@ -171,7 +172,9 @@ def gaussian_scores(q, k, bandwidth):
     return -(differences**2).sum(axis=-1) / (2 * bandwidth**2)
 
 
-def attention_loops(q, k, v, *, mask=None, scale=None):
+def attention_loops(
+    q: ArrayLike, k: ArrayLike, v: ArrayLike, *, mask: ArrayLike | None = None, scale: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Attention with nothing hidden: one query, one key, one number at a time.
 
     Args:
@@ -201,7 +204,9 @@ def attention_loops(q, k, v, *, mask=None, scale=None):
     return out.astype(dtype), weights.astype(dtype)
 
 
-def attention(q, k, v, *, mask=None, scale=None):
+def attention(
+    q: ArrayLike, k: ArrayLike, v: ArrayLike, *, mask: ArrayLike | None = None, scale: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Each query takes the mean of the values, weighted by how well their keys fit it.
 
     out = A v with A = softmax(scale · q kᵀ), the softmax over the keys; masked scores are -inf.
@@ -230,7 +235,15 @@ def attention(q, k, v, *, mask=None, scale=None):
     return (weights @ v).astype(dtype, copy=False), weights.astype(dtype, copy=False)
 
 
-def attention_backward(q, k, v, d_out, *, mask=None, scale=None):
+def attention_backward(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    d_out: ArrayLike,
+    *,
+    mask: ArrayLike | None = None,
+    scale: float | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of a loss L through `attention`, derived by hand; the weights A are computed again, not stored.
 
     With dX short for ∂L/∂X and S the scaled scores:
@@ -260,7 +273,15 @@ def attention_backward(q, k, v, d_out, *, mask=None, scale=None):
     return d_q.astype(dtype, copy=False), d_k.astype(dtype, copy=False), d_v.astype(dtype, copy=False)
 
 
-def tiled_attention(q, k, v, *, tile=64, mask=None, scale=None):
+def tiled_attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    *,
+    tile: int = 64,
+    mask: ArrayLike | None = None,
+    scale: float | None = None,
+) -> np.ndarray:
     """`attention` that never holds the N × M weights: it reads the keys a tile at a time and corrects what it has.
 
     For each query it keeps the largest score seen, m, the sum Z of exp(s - m) and the mix U of exp(s - m) v. A tile
