@@ -226,7 +226,7 @@ def array_strips(rows, *, cell=0.42, cmap=WEIGHTS):
     for (label, stages), row_height in zip(rows, heights, strict=True):
         if label:
             ax.text(0, top + 0.35, label, fontweight="bold", va="center")
-        middle, x = top + row_height - (row_height - head - 0.75 * bool(label)) / 2, 0.0
+        middle, x, before = top + row_height - (row_height - head - 0.75 * bool(label)) / 2, 0.0, 0.0
         for i, (title, array, fmt) in enumerate(stages):
             array = np.atleast_2d(np.asarray(array, dtype=float))
             room = max(array.shape[1], slot)
