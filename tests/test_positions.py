@@ -10,7 +10,7 @@ from attn_utils import positions
 from attn_utils.reference import dot_scores
 
 H, W = 5, 7
-TIGHT = dict(rtol=1e-12, atol=1e-12)
+TIGHT = {"rtol": 1e-12, "atol": 1e-12}
 
 
 def raises(error, text):

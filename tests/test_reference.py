@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from attn_utils import reference as ref
 
 B, HEADS, N, M, D, D_V, HIDDEN = 2, 3, 5, 7, 11, 13, 17  # a different prime each: a swapped axis cannot fit
-TIGHT = dict(rtol=1e-12, atol=1e-12)
+TIGHT = {"rtol": 1e-12, "atol": 1e-12}
 
 
 @pytest.fixture
