@@ -1,0 +1,638 @@
+// The explorer of the book: pick a query on the left, see what it attends to on the right.
+// One ES module without dependencies: an anywidget in live Jupyter, inlined in the static page (see explorer.py).
+
+// ---- numbers ---------------------------------------------------------------------------------------------------------
+
+const MAGMA = "000004 0a0822 1d1147 36106b 51127c 6a1c81 832681 9c2e7f b73779 d0416f e75263 f56b5c fc8961 fea772 fec488 fde2a3 fcfdbf"
+  .split(" ").map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+
+function magma(t) {
+  const x = Math.min(Math.max(t, 0), 1) * (MAGMA.length - 1);
+  const i = Math.min(Math.floor(x), MAGMA.length - 2);
+  return MAGMA[i].map((c, k) => Math.round(c + (x - i) * (MAGMA[i + 1][k] - c)));
+}
+
+const LUT = Array.from({ length: 256 }, (_, i) => magma(i / 255));
+const GRADIENT = `linear-gradient(90deg, ${MAGMA.map((c) => `rgb(${c})`).join(", ")})`;
+
+function format(value) {
+  if (value === 0) return "0";
+  if (value >= 100) return value.toFixed(0);
+  if (value >= 0.01) return String(Number(value.toPrecision(value >= 1 ? 3 : 2)));
+  return value < 0.0001 ? value.toExponential(0) : value.toFixed(4).replace(/0+$/, "");
+}
+
+async function inflate(view) {
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).arrayBuffer();
+}
+
+// The blob of explorer.py, for each map: peak f4, effective keys f4, place of the peak u4; then all values, u1 or u2.
+async function unpack(view, spec) {
+  const buffer = await inflate(view);
+  const M = count(spec.keys);
+  const maps = spec.selectors.reduce((n, [, options]) => n * options.length, count(spec.queries));
+  const Codes = spec.levels < 256 ? Uint8Array : Uint16Array;
+  const data = {
+    peak: new Float32Array(buffer, 0, maps),
+    effective: new Float32Array(buffer, 4 * maps, maps),
+    best: new Uint32Array(buffer, 8 * maps, maps),
+    codes: new Codes(buffer, 12 * maps, maps * M),
+  };
+  data.top = data.peak.reduce((a, b) => Math.max(a, b), 0);
+  return data;
+}
+
+// ---- places: a grid, boxes or words ----------------------------------------------------------------------------------
+
+function count(places) {
+  if (places.kind === "grid") return places.rows * places.cols;
+  return (places.boxes || places.words).length;
+}
+
+function nameOf(places, i) {
+  if (places.kind === "grid") return `row ${Math.floor(i / places.cols) + 1}, column ${(i % places.cols) + 1}`;
+  return places.kind === "words" ? `“${places.words[i]}”` : `box ${i + 1}`;
+}
+
+// x0, y0, x1, y1 as fractions of the picture's sides
+function boxOf(places, i) {
+  if (places.kind === "boxes") return places.boxes[i];
+  const row = Math.floor(i / places.cols), col = i % places.cols;
+  return [col / places.cols, row / places.rows, (col + 1) / places.cols, (row + 1) / places.rows];
+}
+
+function hit(places, x, y) {
+  if (places.kind === "grid") {
+    const clamp = (v, n) => Math.min(Math.max(Math.floor(v * n), 0), n - 1);
+    return clamp(y, places.rows) * places.cols + clamp(x, places.cols);
+  }
+  const area = ([x0, y0, x1, y1]) => (x1 - x0) * (y1 - y0);
+  const inside = places.boxes.map((box, i) => [box, i]).filter(([[x0, y0, x1, y1]]) => x >= x0 && x <= x1 && y >= y0 && y <= y1);
+  return inside.length ? inside.reduce((a, b) => (area(b[0]) < area(a[0]) ? b : a))[1] : -1;
+}
+
+// The place that a key press moves to, or undefined where the key has no meaning.
+function moved(places, i, event) {
+  const last = count(places) - 1;
+  const cols = places.kind === "grid" ? places.cols : last + 1;
+  const rows = places.kind === "grid" ? places.rows : 1;
+  const row = Math.floor(i / cols), col = i % cols;
+  const at = (r, c) => Math.min(Math.max(r, 0), rows - 1) * cols + Math.min(Math.max(c, 0), cols - 1);
+  const page = Math.max(1, Math.round(rows / 4));
+  const step = rows === 1 ? { up: at(0, col - 1), down: at(0, col + 1) } : { up: at(row - 1, col), down: at(row + 1, col) };
+  return {
+    ArrowLeft: at(row, col - 1), ArrowRight: at(row, col + 1), ArrowUp: step.up, ArrowDown: step.down,
+    Home: event.ctrlKey || event.metaKey ? 0 : at(row, 0), End: event.ctrlKey || event.metaKey ? last : at(row, cols - 1),
+    PageUp: at(row - page, col), PageDown: at(row + page, col),
+  }[event.key];
+}
+
+// ---- DOM -------------------------------------------------------------------------------------------------------------
+
+let serial = 0;
+
+function h(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "style") node.style.cssText = value;
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+// A group of native radio buttons that look like one segmented control.
+function segments(name, options, chosen, onchange) {
+  const group = `g${serial++}`;
+  const inputs = options.map((option, i) => h("input", { type: "radio", name: group, value: i, onchange: () => onchange(i) }));
+  const node = h("fieldset", { class: "control" }, h("legend", {}, name),
+    h("div", { class: "segments" }, ...options.map((option, i) => h("label", {}, inputs[i], h("span", {}, option)))));
+  const set = (i) => { inputs[i].checked = true; };
+  set(chosen);
+  return { node, set };
+}
+
+function slider(name, options, chosen, onchange) {
+  const told = h("output", {});
+  const input = h("input", { type: "range", min: 0, max: options.length - 1, step: 1, oninput: () => { show(); onchange(Number(input.value)); } });
+  const show = () => {
+    told.textContent = options[input.value];
+    input.setAttribute("aria-valuetext", options[input.value]);
+    input.style.setProperty("--filled", `${(100 * input.value) / Math.max(options.length - 1, 1)}%`);
+  };
+  const set = (i) => { input.value = i; show(); };
+  set(chosen);
+  return { node: h("label", { class: "control slider" }, h("span", { class: "name" }, name, told), input), set };
+}
+
+function selector(name, options, chosen, onchange) {
+  const short = options.length <= 6 && options.join("").length <= 28;
+  return (short ? segments : slider)(name, options, chosen, onchange);
+}
+
+function loaded(picture) {
+  if (!picture) return Promise.resolve(null);
+  const image = new Image();
+  image.src = picture.url;
+  return image.decode().then(() => image);
+}
+
+function pageTheme() {
+  const root = document.documentElement.dataset.theme;
+  if (root === "dark" || root === "light") return root;
+  const lab = document.body.dataset.jpThemeLight;
+  if (lab !== undefined) return lab === "false" ? "dark" : "light";
+  if (document.body.className.includes("vscode-")) return document.body.className.includes("vscode-light") ? "light" : "dark";
+  return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+}
+
+// ---- drawing ---------------------------------------------------------------------------------------------------------
+
+// A canvas that keeps the shape of what it shows and redraws, crisp, at any size.
+function stage(aspect, draw, label, describe) {
+  const canvas = h("canvas", { "aria-hidden": "true" });
+  const node = h("div", {
+    class: "stage", tabindex: 0, role: "slider", "aria-label": label, "aria-describedby": describe,
+    style: `--aspect:${aspect}`,
+  }, canvas);
+  const redraw = () => {
+    const { clientWidth: width, clientHeight: height } = node;
+    if (!width || !height) return;
+    const ratio = Math.min(window.devicePixelRatio || 1, 3);
+    const [w, hh] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (canvas.width !== w || canvas.height !== hh) Object.assign(canvas, { width: w, height: hh });
+    const ctx = canvas.getContext("2d");
+    ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
+    ctx.clearRect(0, 0, width, height);
+    draw(ctx, width, height);
+  };
+  const observer = new ResizeObserver(redraw);
+  observer.observe(node);
+  return { node, redraw, stop: () => observer.disconnect() };
+}
+
+function rectOf(places, i, width, height) {
+  const [x0, y0, x1, y1] = boxOf(places, i);
+  return [x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height];
+}
+
+function outline(ctx, rect, colour, { line = 2.5, dash = [] } = {}) {
+  const [x, y, w, hh] = rect;
+  const path = (grow) => {
+    ctx.beginPath();
+    ctx.roundRect(x - grow, y - grow, w + 2 * grow, hh + 2 * grow, Math.min(4, w / 4));
+    ctx.stroke();
+  };
+  ctx.save();
+  ctx.strokeStyle = "rgba(0, 0, 0, .75)";
+  ctx.lineWidth = line + 2.5;
+  path(0);
+  ctx.setLineDash(dash);
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = line;
+  path(0);
+  ctx.restore();
+}
+
+function ring(ctx, rect) {
+  const [x, y, w, hh] = rect;
+  const radius = Math.min(Math.max(Math.min(w, hh) * 0.62, 7), 40);
+  ctx.save();
+  for (const [colour, line] of [["rgba(0, 0, 0, .8)", 4.5], ["#fff", 2]]) {
+    ctx.strokeStyle = colour;
+    ctx.lineWidth = line;
+    ctx.beginPath();
+    ctx.arc(x + w / 2, y + hh / 2, radius, 0, 2 * Math.PI);
+    ctx.stroke();
+  }
+  ctx.restore();
+}
+
+function gridLines(ctx, places, width, height) {
+  if (places.kind !== "grid" || width / places.cols < 16 || height / places.rows < 16) return;
+  ctx.strokeStyle = "rgba(255, 255, 255, .22)";
+  ctx.lineWidth = 1;
+  ctx.beginPath();
+  for (let c = 1; c < places.cols; c++) { const x = Math.round((c * width) / places.cols) + 0.5; ctx.moveTo(x, 0); ctx.lineTo(x, height); }
+  for (let r = 1; r < places.rows; r++) { const y = Math.round((r * height) / places.rows) + 0.5; ctx.moveTo(0, y); ctx.lineTo(width, y); }
+  ctx.stroke();
+}
+
+function paint(ctx, image, width, height) {
+  ctx.imageSmoothingEnabled = Math.max(image.naturalWidth, image.naturalHeight) > 64;
+  ctx.imageSmoothingQuality = "high";
+  ctx.drawImage(image, 0, 0, width, height);
+}
+
+function write(ctx, text, rect, colour, size) {
+  const [x, y, w, hh] = rect;
+  ctx.font = `600 ${size}px ui-sans-serif, system-ui, sans-serif`;
+  ctx.textAlign = "center";
+  ctx.textBaseline = "middle";
+  ctx.fillStyle = colour;
+  ctx.fillText(text, x + w / 2, y + hh / 2);
+}
+
+const inkOn = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#111" : "#fff");
+const QUERY = "#5ec8ff";
+
+// ---- the view --------------------------------------------------------------------------------------------------------
+
+function render({ model, el }) {
+  const spec = model.get("_spec");
+  const host = h("div", { "data-lm-suppress-shortcuts": "true", style: "display:block;min-width:0" });
+  el.replaceChildren(host);
+  const root = host.attachShadow({ mode: "open" });
+  const { queries, keys, selectors } = spec;
+  const Q = count(queries), M = count(keys);
+  const samePlaces = spec.target === "source" && keys.kind !== "words";
+  const hasPicture = Boolean(spec.target);
+  const ui = { query: model.get("query"), preview: null, probe: null, data: null, shown: new Float32Array(M), source: null, target: null, view: model.get("view") };
+  ui.choice = selectors.map(([name, options]) => Math.max(options.indexOf(model.get("choice")[name]), 0));
+  const cleanups = [];
+
+  const queryNow = () => ui.preview ?? ui.query;
+  const mapIndex = (query) => selectors.reduce((index, [, options], i) => index * options.length + ui.choice[i], 0) * Q + query;
+  const top = (map) => (spec.scale === "shared" ? ui.data.top : ui.data.peak[map]) || 1;
+  const valueOf = (map, key) => (ui.data.codes[map * M + key] / spec.levels) * ui.data.peak[map];
+  const queryName = (i) => (spec.labels ? spec.labels[i] : nameOf(queries, i));
+
+  // -- drawing the two panes
+
+  function drawSource(ctx, width, height) {
+    if (ui.source) paint(ctx, ui.source, width, height);
+    gridLines(ctx, queries, width, height);
+    const now = queryNow();
+    if (queries.kind === "boxes") for (let i = 0; i < Q; i++) if (i !== now) outline(ctx, rectOf(queries, i, width, height), "rgba(255, 255, 255, .8)", { line: 1.25 });
+    if (ui.source && queries.kind === "grid" && spec.labels && Q <= 64 && width / queries.cols >= 30) {
+      for (let i = 0; i < Q; i++) {
+        const rect = rectOf(queries, i, width, height);
+        write(ctx, spec.labels[i], rect, inkOn(pixelUnder(i)), Math.min(rect[3] * 0.34, 22, (1.5 * rect[2]) / Math.max(spec.labels[i].length, 2)));
+      }
+    }
+    if (ui.preview !== null && ui.preview !== ui.query) outline(ctx, rectOf(queries, ui.query, width, height), "rgba(255, 255, 255, .9)", { line: 1.5, dash: [3, 3] });
+    outline(ctx, rectOf(queries, now, width, height), QUERY);
+  }
+
+  function pixelUnder(i) {
+    if (!ui.average) {
+      const canvas = h("canvas", { width: queries.cols, height: queries.rows });
+      const ctx = canvas.getContext("2d", { willReadFrequently: true });
+      ctx.drawImage(ui.source, 0, 0, queries.cols, queries.rows);
+      ui.average = ctx.getImageData(0, 0, queries.cols, queries.rows).data;
+    }
+    return ui.average.slice(4 * i, 4 * i + 3);
+  }
+
+  function drawTarget(ctx, width, height) {
+    if (!ui.data) return;
+    const overlay = ui.view === "overlay" && ui.target;
+    if (overlay) {
+      ctx.filter = "grayscale(1) brightness(.8)";
+      paint(ctx, ui.target, width, height);
+      ctx.filter = "none";
+    }
+    const colours = Array.from(ui.shown, (t) => LUT[Math.round(Math.min(t, 1) * 255)]);
+    const alphas = Array.from(ui.shown, (t) => (overlay ? 0.9 * Math.sqrt(Math.min(t, 1)) : 1));
+    if (keys.kind === "grid") {
+      const cells = h("canvas", { width: keys.cols, height: keys.rows });
+      const image = new ImageData(keys.cols, keys.rows);
+      colours.forEach((colour, i) => image.data.set([...colour, Math.round(255 * alphas[i])], 4 * i));
+      cells.getContext("2d").putImageData(image, 0, 0);
+      ctx.imageSmoothingEnabled = false;
+      ctx.drawImage(cells, 0, 0, width, height);
+    } else {
+      if (!overlay) { ctx.fillStyle = "#15151c"; ctx.fillRect(0, 0, width, height); }
+      for (let i = 0; i < M; i++) {
+        const rect = rectOf(keys, i, width, height);
+        ctx.fillStyle = `rgba(${colours[i]}, ${alphas[i]})`;
+        ctx.fillRect(...rect);
+        outline(ctx, rect, `rgb(${colours[i]})`, { line: 1.5 });
+      }
+    }
+    gridLines(ctx, keys, width, height);
+    const map = mapIndex(queryNow());
+    if (keys.kind === "grid" && M <= 64 && width / keys.cols >= 40) {
+      for (let i = 0; i < M; i++) {
+        const rect = rectOf(keys, i, width, height);
+        const ink = overlay && alphas[i] < 0.5 ? "#fff" : inkOn(colours[i]);
+        write(ctx, valueOf(map, i).toFixed(top(map) >= 10 ? 1 : rect[2] >= 58 ? 3 : 2), rect, ink, Math.min(rect[2] * 0.25, 19));
+      }
+    }
+    if (samePlaces) outline(ctx, rectOf(queries, queryNow(), width, height), QUERY, { line: 2, dash: [4, 3] });
+    const best = rectOf(keys, ui.data.best[map], width, height);
+    if (M > 64 || keys.kind === "boxes") ring(ctx, best); else outline(ctx, best, "#fff", { line: 2.5 });
+    if (ui.probe !== null) outline(ctx, rectOf(keys, ui.probe, width, height), "#fff", { line: 1.5, dash: [2, 2] });
+  }
+
+  // -- parts
+
+  const aspectOf = (picture, places) => (picture ? picture.width / picture.height : places.cols / places.rows);
+  const sourceKind = queries.kind === "words" ? "words" : "picture";
+  const told = { source: h("span", { class: "where" }), target: h("span", { class: "where" }) };
+  let source, target;
+  if (sourceKind === "words") {
+    const group = `g${serial++}`;
+    const inputs = queries.words.map((_, i) => h("input", { type: "radio", name: group, onchange: () => pin(i) }));
+    source = {
+      node: h("div", { class: "words", role: "radiogroup", "aria-label": "Query" },
+        ...queries.words.map((word, i) => h("label", { onpointerenter: (e) => e.pointerType === "mouse" && peek(i), onpointerleave: () => peek(null) }, inputs[i], h("span", {}, word)))),
+      redraw: () => { inputs[ui.query].checked = true; },
+      stop: () => {},
+    };
+  } else {
+    source = stage(aspectOf(spec.source, queries), drawSource, "Query", "hint");
+    pointing(source.node, queries, { hover: peek, press: pin });
+    source.node.addEventListener("keydown", (event) => {
+      const next = moved(queries, ui.query, event);
+      if (next === undefined) return;
+      event.preventDefault();
+      pin(next);
+    });
+  }
+
+  if (keys.kind === "words") {
+    const bars = keys.words.map((word) => h("li", {}, h("span", { class: "word" }, word), h("span", { class: "track" }, h("span", { class: "bar" })), h("span", { class: "value" })));
+    target = {
+      node: h("ul", { class: "bars" }, ...bars),
+      redraw: () => {
+        if (!ui.data) return;
+        const map = mapIndex(queryNow());
+        bars.forEach((bar, i) => {
+          const t = ui.shown[i];
+          bar.querySelector(".bar").style.cssText = `width:${100 * t}%;background:rgb(${LUT[Math.round(Math.min(0.25 + 0.6 * t, 1) * 255)]})`;
+          bar.querySelector(".value").textContent = format(valueOf(map, i));
+          bar.classList.toggle("best", ui.data.best[map] === i);
+        });
+      },
+      stop: () => {},
+    };
+  } else {
+    const picture = spec.target === "source" ? spec.source : spec.target;
+    target = stage(aspectOf(picture, keys), drawTarget, "Response", "hint");
+    pointing(target.node, keys, { hover: probe, press: probe });
+    target.node.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") return probe(null);
+      const next = moved(keys, ui.probe ?? ui.data.best[mapIndex(ui.query)], event);
+      if (next === undefined) return;
+      event.preventDefault();
+      probe(next);
+    });
+    target.node.addEventListener("blur", () => probe(null));
+  }
+
+  const controls = selectors.map(([name, options], i) => selector(name, options, ui.choice[i], (chosen) => {
+    ui.choice[i] = chosen;
+    model.set("choice", Object.fromEntries(selectors.map(([n, o], k) => [n, o[ui.choice[k]]])));
+    model.save_changes();
+    refresh({ announce: true, selectors: true });
+  }));
+  const toggle = hasPicture && keys.kind !== "words" && segments("Show", ["Overlay", "Map"], ui.view === "map" ? 1 : 0, (i) => {
+    ui.view = ["overlay", "map"][i];
+    model.set("view", ui.view);
+    model.save_changes();
+    target.redraw();
+  });
+
+  const stats = {
+    strongest: h("dd", {}), spread: h("dd", {}), probe: h("dd", {}),
+  };
+  const spread = h("div", {}, h("dt", {}, "Effective keys"), stats.spread);
+  const legendTop = h("span", { class: "end" });
+  const tick = h("span", { class: "tick" });
+  const status = h("p", { class: "sr", role: "status", "aria-live": "polite" });
+  const how = sourceKind === "words" ? "Point at a word to preview, click to choose." : "Point to preview, click or drag to choose; arrow keys move the query.";
+  const card = h("section", { class: "card", role: "group", "aria-labelledby": spec.title ? "title" : undefined, "aria-label": spec.title ? undefined : "Explorer" },
+    spec.title ? h("p", { class: "title", id: "title" }, spec.title) : null,
+    spec.caption ? h("p", { class: "caption" }, spec.caption) : null,
+    controls.length || toggle ? h("div", { class: "controls" }, ...controls.map((c) => c.node), toggle ? toggle.node : null) : null,
+    h("div", { class: `panes ${sourceKind}-${keys.kind === "words" ? "words" : "picture"}` },
+      h("div", { class: "pane" }, h("p", { class: "head" }, h("b", {}, "Query"), told.source), source.node),
+      h("div", { class: "pane" }, h("p", { class: "head" }, h("b", {}, "Response"), told.target), target.node)),
+    h("div", { class: "foot" },
+      h("div", { class: "legend", "aria-hidden": "true" }, h("span", { class: "name" }, spec.value_label), h("span", {}, "0"),
+        h("span", { class: "ramp", style: `background:${GRADIENT}` }, tick), legendTop),
+      h("dl", {}, h("div", {}, h("dt", {}, "Strongest"), stats.strongest), spread,
+        keys.kind === "words" ? null : h("div", {}, h("dt", {}, "Under the pointer"), stats.probe))),
+    h("p", { class: "hint", id: "hint" }, how),
+    status);
+  root.append(h("style", {}, CSS), card);
+
+  // -- behaviour
+
+  function pin(query) {
+    ui.preview = null;
+    if (query === ui.query || query < 0) return refresh({});
+    ui.query = query;
+    model.set("query", query);
+    model.save_changes();
+    refresh({ announce: true });
+  }
+
+  function peek(query) {
+    const next = query === null || query < 0 ? null : query;
+    if (next === ui.preview) return;
+    ui.preview = next;
+    refresh({});
+  }
+
+  function probe(key) {
+    ui.probe = key === null || key < 0 ? null : key;
+    target.redraw();
+    readout();
+  }
+
+  function summary(withSelectors) {
+    const map = mapIndex(ui.query);
+    const chosen = withSelectors ? selectors.map(([name, options], i) => `${name} ${options[ui.choice[i]]}; `).join("") : "";
+    return `${chosen}query ${queryName(ui.query)}; strongest at ${nameOf(keys, ui.data.best[map])}, ${spec.value_label} ${format(ui.data.peak[map])}`;
+  }
+
+  function readout() {
+    if (!ui.data) return;
+    const query = queryNow(), map = mapIndex(query), best = ui.data.best[map];
+    told.source.textContent = queryName(query) + (ui.preview !== null && ui.preview !== ui.query ? " · preview" : "");
+    told.target.textContent = keys.kind === "words" ? "" : `strongest at ${nameOf(keys, best)}`;
+    stats.strongest.replaceChildren(h("b", {}, format(ui.data.peak[map])), ` ${nameOf(keys, best)}`);
+    spread.hidden = !spec.distribution;
+    stats.spread.replaceChildren(h("b", {}, format(Number(ui.data.effective[map].toPrecision(3)))), ` of ${M}`);
+    stats.probe.replaceChildren(...(ui.probe === null ? ["–"] : [h("b", {}, format(valueOf(map, ui.probe))), ` ${nameOf(keys, ui.probe)}`]));
+    legendTop.textContent = format(top(map));
+    tick.hidden = ui.probe === null;
+    if (ui.probe !== null) tick.style.left = `${Math.min(100, (100 * valueOf(map, ui.probe)) / top(map))}%`;
+    if (sourceKind !== "words") {
+      const attributes = { "aria-valuemin": 1, "aria-valuemax": Q, "aria-valuenow": ui.query + 1, "aria-valuetext": queryName(ui.query) };
+      for (const [name, value] of Object.entries(attributes)) source.node.setAttribute(name, value);
+    }
+    if (keys.kind !== "words") {
+      const key = ui.probe ?? ui.data.best[mapIndex(ui.query)];
+      const text = `${nameOf(keys, key)}: ${spec.value_label} ${format(valueOf(mapIndex(ui.query), key))}${ui.probe === null ? ", the strongest" : ""}`;
+      const attributes = { "aria-valuemin": 1, "aria-valuemax": M, "aria-valuenow": key + 1, "aria-valuetext": text };
+      for (const [name, value] of Object.entries(attributes)) target.node.setAttribute(name, value);
+    }
+  }
+
+  // Colours glide to the new map, unless the reader asked for no motion.
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  let frame = 0;
+  function glide() {
+    cancelAnimationFrame(frame);
+    const map = mapIndex(queryNow());
+    const goal = Float32Array.from({ length: M }, (_, i) => valueOf(map, i) / top(map));
+    const from = ui.shown.slice(), begin = performance.now(), span = still.matches || !ui.ready ? 0 : 140;
+    ui.ready = true;
+    const step = (now) => {
+      const x = span ? Math.min((now - begin) / span, 1) : 1, ease = x * (2 - x);
+      for (let i = 0; i < M; i++) ui.shown[i] = from[i] + ease * (goal[i] - from[i]);
+      target.redraw();
+      if (x < 1) frame = requestAnimationFrame(step);
+    };
+    if (span) frame = requestAnimationFrame(step); else step(begin);
+  }
+
+  let speaking = 0;
+  function refresh({ announce = false, selectors: withSelectors = false }) {
+    if (!ui.data) return;
+    source.redraw();
+    readout();
+    glide();
+    if (!announce) return;
+    clearTimeout(speaking);
+    speaking = setTimeout(() => { status.textContent = summary(withSelectors); }, 250);
+  }
+
+  function pointing(node, places, { hover, press }) {
+    const at = (event) => {
+      const box = node.getBoundingClientRect();
+      return hit(places, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+    };
+    let pressed = false;
+    node.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      pressed = true;
+      if (event.pointerType !== "touch") node.setPointerCapture(event.pointerId);
+      if (at(event) >= 0) press(at(event));
+    });
+    node.addEventListener("pointermove", (event) => {
+      const place = at(event);
+      if (pressed) { if (place >= 0) press(place); } else if (event.pointerType !== "touch") hover(place);
+    });
+    const release = () => { pressed = false; };
+    for (const kind of ["pointerup", "pointercancel", "lostpointercapture"]) node.addEventListener(kind, release);
+    node.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") hover(null); });
+  }
+
+  // -- page and kernel
+
+  const theme = () => { host.dataset.theme = pageTheme(); };
+  theme();
+  const watcher = new MutationObserver(theme);
+  watcher.observe(document.documentElement, { attributes: true });
+  watcher.observe(document.body, { attributes: true });
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  scheme.addEventListener("change", theme);
+  cleanups.push(() => watcher.disconnect(), () => scheme.removeEventListener("change", theme), source.stop, target.stop);
+  // keys are for this view, not for the notebook or the page around it
+  card.addEventListener("keydown", (event) => { if (!["Tab", "Escape"].includes(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation(); });
+
+  const follow = (name, f) => { model.on(`change:${name}`, f); cleanups.push(() => model.off(`change:${name}`, f)); };
+  follow("query", () => { if (model.get("query") !== ui.query) { ui.query = model.get("query"); ui.preview = null; refresh({ announce: true }); } });
+  follow("choice", () => {
+    selectors.forEach(([name, options], i) => { ui.choice[i] = Math.max(options.indexOf(model.get("choice")[name]), 0); controls[i].set(ui.choice[i]); });
+    refresh({});
+  });
+  follow("view", () => { ui.view = model.get("view"); if (toggle) toggle.set(ui.view === "map" ? 1 : 0); target.redraw(); });
+  const load = () => unpack(model.get("_data"), model.get("_spec")).then((data) => {
+    Object.assign(spec, { levels: model.get("_spec").levels, distribution: model.get("_spec").distribution });
+    ui.data = data;
+    refresh({});
+  });
+  follow("_data", load);
+  const pictures = Promise.all([loaded(spec.source), spec.target === "source" ? null : loaded(spec.target)]).then(([first, second]) => {
+    ui.source = first;
+    ui.target = spec.target === "source" ? first : second;
+  });
+  host.ready = pictures.then(load);
+  return () => { cancelAnimationFrame(frame); clearTimeout(speaking); cleanups.forEach((f) => f()); };
+}
+
+// On the static page: the figure takes the place of its still, and of the light box that the theme puts behind outputs.
+function mountStatic({ model, el }) {
+  const box = el.closest(".text_html");
+  if (box) box.style.cssText += "background:none;padding:0;overflow:visible";
+  render({ model, el });
+}
+
+const CSS = `
+:host {
+  --surface: #ffffff; --ink: #16181d; --soft: #5a6270; --line: #d9dde4; --well: #f1f3f6; --accent: #0b62b8; --on-accent: #ffffff;
+  display: block; container-type: inline-size; color-scheme: light;
+}
+:host([data-theme="dark"]) {
+  --surface: #1b1d23; --ink: #eceef2; --soft: #a4acba; --line: #373c47; --well: #272b34; --accent: #6cbcff; --on-accent: #06192b;
+  color-scheme: dark;
+}
+*, *::before, *::after { box-sizing: border-box; }
+[hidden] { display: none !important; }
+.card {
+  margin: 0; padding: 1.1rem 1.2rem .9rem; border: 1px solid var(--line); border-radius: 14px; background: var(--surface); color: var(--ink);
+  font: 400 .9rem/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; text-align: left;
+}
+p, dl, dd, ul, fieldset { margin: 0; padding: 0; border: 0; min-width: 0; }
+.title { font-size: 1.08rem; font-weight: 650; line-height: 1.3; letter-spacing: -.005em; text-wrap: balance; }
+.caption { margin-top: .2rem; color: var(--soft); max-width: 68ch; }
+.controls { display: flex; flex-wrap: wrap; gap: .7rem 1.4rem; margin-top: .9rem; }
+.control legend, .control .name, .head b, dt, .legend .name { font-size: .74rem; font-weight: 600; letter-spacing: .03em; color: var(--soft); padding: 0; }
+.segments { display: flex; flex-wrap: wrap; margin-top: .25rem; padding: 3px; border-radius: 10px; background: var(--well); width: fit-content; }
+.segments label, .words label { position: relative; cursor: pointer; }
+.segments input, .words input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
+.segments span { display: grid; place-items: center; min-width: 2.3rem; min-height: 1.9rem; padding: 0 .7rem; border-radius: 8px; font-variant-numeric: tabular-nums; }
+.segments input:checked + span { background: var(--surface); color: var(--ink); font-weight: 600; box-shadow: 0 0 0 1px var(--line), 0 1px 3px rgb(0 0 0 / .12); }
+.segments input:focus-visible + span, .words input:focus-visible + span, .stage:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+.slider { flex: 1 1 11rem; max-width: 20rem; }
+.slider .name { display: flex; justify-content: space-between; }
+output { color: var(--ink); font-variant-numeric: tabular-nums; }
+input[type="range"] { width: 100%; height: 1.9rem; margin: .25rem 0 0; accent-color: var(--accent); }
+.panes { display: grid; grid-template-columns: 1fr 1fr; gap: 1.1rem; margin-top: 1rem; }
+.panes.words-picture { grid-template-columns: minmax(8rem, 2fr) 3fr; }
+.panes.picture-words { grid-template-columns: 3fr 3fr; }
+.pane { min-width: 0; }
+.head { display: flex; gap: .6rem; align-items: baseline; margin-bottom: .35rem; min-height: 1.4em; }
+.head .where { font-size: .82rem; color: var(--ink); font-variant-numeric: tabular-nums; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.stage { position: relative; width: 100%; max-width: calc(27rem * var(--aspect)); aspect-ratio: var(--aspect); border-radius: 8px; overflow: hidden; cursor: crosshair; touch-action: pan-y pinch-zoom; background: var(--well); user-select: none; -webkit-user-select: none; }
+canvas { position: absolute; inset: 0; width: 100%; height: 100%; display: block; }
+.words { display: flex; flex-wrap: wrap; gap: .4rem; }
+.words span { display: block; padding: .35rem .75rem; border-radius: 999px; background: var(--well); }
+.words label:hover span { box-shadow: inset 0 0 0 1.5px var(--accent); }
+.words input:checked + span { background: var(--accent); color: var(--on-accent); font-weight: 600; }
+.bars { list-style: none; display: grid; gap: .3rem; }
+.bars li { display: grid; grid-template-columns: minmax(3rem, 7rem) 1fr 3.4rem; align-items: center; gap: .6rem; }
+.bars .word { overflow-wrap: anywhere; }
+.bars .track { height: 1rem; border-radius: 4px; background: var(--well); overflow: hidden; }
+.bars .bar { display: block; height: 100%; }
+.bars .value { text-align: right; font-variant-numeric: tabular-nums; }
+.bars .best .word, .bars .best .value { font-weight: 650; }
+.foot { display: flex; flex-wrap: wrap; align-items: center; gap: .7rem 1.6rem; margin-top: .95rem; padding-top: .8rem; border-top: 1px solid var(--line); }
+.legend { display: flex; align-items: center; gap: .5rem; flex: 1 1 12rem; max-width: 22rem; font-size: .8rem; font-variant-numeric: tabular-nums; }
+.ramp { position: relative; flex: 1; height: .6rem; border-radius: 3px; }
+.tick { position: absolute; top: -3px; bottom: -3px; width: 3px; margin-left: -1.5px; background: var(--ink); box-shadow: 0 0 0 1.5px var(--surface); border-radius: 2px; }
+dl { display: flex; flex-wrap: wrap; gap: .4rem 1.6rem; }
+dd { font-size: .84rem; color: var(--soft); font-variant-numeric: tabular-nums; white-space: nowrap; min-width: 7.5rem; }
+dd b { font-size: 1rem; font-weight: 650; color: var(--ink); }
+.hint { margin-top: .7rem; font-size: .78rem; color: var(--soft); }
+.sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+@container (max-width: 520px) {
+  .card { padding: .9rem .85rem .8rem; }
+  .panes, .panes.words-picture, .panes.picture-words { grid-template-columns: 1fr; gap: .8rem; }
+  .stage { margin-inline: auto; max-width: calc(19rem * var(--aspect)); }
+}
+@media (pointer: coarse) { .segments span, .words span { min-height: 2.75rem; display: grid; place-items: center; min-width: 2.75rem; } }
+@media (prefers-reduced-motion: no-preference) { .segments span, .words span { transition: background-color .15s, box-shadow .15s; } }
+@media (forced-colors: active) { .segments input:checked + span, .words input:checked + span { outline: 2px solid Highlight; } }
+`;
+
+export default { render };

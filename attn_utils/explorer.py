@@ -1,0 +1,486 @@
+"""Pick a query on the left, see its response map on the right: one view for every chapter.
+
+`explore` takes plain arrays and returns an `Explorer`. As the last expression of a notebook cell it shows twice over:
+live, as an anywidget whose traits follow the reader's clicks, and as self-contained HTML, which works on the static page,
+from `file://` and with no network. Both forms run the same `explorer.js`.
+
+```python
+from attn_utils.explorer import explore
+
+view = explore(photograph, weights, queries=(24, 32), title="Which patches look like this one?")
+view                                     # last expression of a cell: the interactive figure
+```
+
+In a live notebook the view can be watched and driven from Python:
+
+```python
+view.query = 17                          # move the query
+view.choice = {"head": "2"}              # turn a selector
+view.response                            # the map now shown, as an array (h, w), at full precision
+view.observe(lambda change: print(change["new"]), "query")
+view.controls()                          # the same controls as ipywidgets, to put beside it
+```
+"""
+
+import base64
+import html
+import io
+import json
+import math
+import os
+import pathlib
+import zlib
+
+import anywidget
+import matplotlib
+import numpy as np
+import traitlets
+from PIL import Image
+
+MAX_BYTES = 300_000  # of the whole static form: module, pictures and maps
+LEVELS = (255, 127, 63, 31)  # grey levels of a map, from fine to coarse; the first that fits is taken
+FINE_LEVELS = 65_535  # used where all maps together hold few values, so that written numbers are right
+FEW_VALUES = 20_000
+LONG_SIDE = 560  # pixels of a picture's longer side, after which it is scaled down
+SOURCE = pathlib.Path(__file__).with_name("explorer.js")
+
+
+def explore(
+    picture,
+    maps,
+    *,
+    queries=None,
+    selectors=None,
+    start=0,
+    target=None,
+    title="",
+    caption="",
+    value_label="weight",
+    query_labels=None,
+    keys=None,
+    choice=None,
+    view="auto",
+    scale="each",
+):
+    """Show what each query attends to: click, drag, or use the arrow keys.
+
+    ```python
+    explore(photo, weights, queries=(24, 32))                                   # weights (768, 24, 32): patches of a photograph
+    explore(scene, weights, queries=(4, 4), selectors={"layer": [1, 2, 3], "head": [1, 2]})  # weights (3, 2, 16, 16)
+    explore(scene, weights, queries=boxes)                                      # boxes (Q, 4) in pixels; weights (Q, h, w)
+    explore(["a", "red", "seven"], weights, target=scene)                       # words as queries; weights (3, h, w)
+    explore(scene, weights, queries=(8, 8), target=["a", "red", "seven"])       # words as keys; weights (64, 3)
+    ```
+
+    Args:
+        picture: what the queries are picked from: an array (H, W) or (H, W, 3) in [0, 1], or a list of words (or steps).
+        maps: array (*selectors, Q, h, w), finite and ≥ 0: what query q sees over an h × w grid laid on the target; or
+            (*selectors, Q, M) when the keys are words, boxes or a flattened grid.
+        queries: `(rows, cols)`, a grid over the picture, numbered row by row; or boxes (Q, 4), xyxy in pixels of the
+            picture; or a list of words (then `picture` is the target). Default: the words, or the grid of the keys when it
+            has Q cells, or a square.
+        selectors: names the leading axes of `maps`, in order, each with its option labels:
+            `{"layer": [1, 2, 3], "temperature": ["0.5", "1", "2"]}`. A few short options become buttons, many a slider.
+        start: the first query: its index, or `(row, col)` counted from 0 on a grid.
+        target: what the response lies over, if not `picture`: another picture, or a list of words.
+        title: heading of the view, and its name for a screen reader. Give every explorer one.
+        caption: a sentence under the title: what to try.
+        value_label: what a value of the map is called.
+        query_labels: Q short names. On a small grid they are written into the cells of the picture.
+        keys: like `queries`, for the last axis of `maps` (*selectors, Q, M): `(rows, cols)` or boxes (M, 4) in pixels of
+            the target. Default: the words, or the queries' grid when M = Q, or a square.
+        choice: the options to start from, e.g. `{"layer": 3}`. Default: the first of each.
+        view: "overlay" (response over the target), "map" (response alone), or "auto": "map" where every key is one pixel
+            of the target, else "overlay". The reader can switch.
+        scale: colours span 0 to the largest value of "each" map, or of all maps together ("shared": needed where maps
+            should be compared in height, say over temperatures).
+
+    Returns:
+        An `Explorer`. Its static form is at most 300 kB. Values are stored relative to the largest of their map: in
+        65,535 steps where all maps together hold at most 20,000 values, else in 255, or as many of 127, 63, 31 as fit, so a
+        shown value is wrong by at most `maximum / (2 * explorer.levels)`. The largest value, its place and the effective number of
+        keys are computed before that, at full precision.
+
+    Raises:
+        ValueError: shapes that do not fit together, values that are NaN, infinite or negative, a picture outside [0, 1],
+            or maps too large for 300 kB at 31 levels.
+    """
+    source_words = _words(picture)
+    if source_words is None and _words(queries) is not None:  # words as queries over the one picture
+        picture, target = queries, picture if target is None else target
+        source_words, queries = _words(queries), None
+    if source_words is not None and queries is not None:
+        raise ValueError("queries: leave it out when picture is a list of words: the words are the queries")
+    if source_words is not None and target is None:
+        target = picture
+    target_words = source_words if target is None else _words(target)
+    picture = None if source_words is not None else _picture(picture, "picture")
+    shared = target is None
+    target = picture if shared else (None if target_words is not None else _picture(target, "target"))
+
+    selectors = _selectors(selectors)
+    maps = _maps(maps, selectors)
+    flat_keys = maps.ndim == len(selectors) + 2
+    Q = maps.shape[len(selectors)]
+    grid = None if flat_keys else maps.shape[-2:]
+
+    spec_queries = _places("queries", queries, Q, source_words, picture, grid)
+    if flat_keys:
+        like = spec_queries if spec_queries["kind"] == "grid" else {}
+        same = (like["rows"], like["cols"]) if like and Q == maps.shape[-1] else None
+        spec_keys = _places("keys", keys, maps.shape[-1], target_words, target, same)
+    elif target_words is not None:
+        raise ValueError(f"maps: the target is a list of words, so maps must end in (Q, {len(target_words)}); got {maps.shape}")
+    elif keys is not None:
+        raise ValueError(f"keys: maps {maps.shape} already end in a grid (h, w); leave keys out, or flatten the grid")
+    else:
+        spec_keys = {"kind": "grid", "rows": grid[0], "cols": grid[1]}
+
+    if isinstance(start, (tuple, list)):
+        if spec_queries["kind"] != "grid" or len(start) != 2:
+            raise ValueError(f"start: (row, col) needs a grid of queries; got {start!r}")
+        row, col = (int(i) for i in start)
+        if not (0 <= row < spec_queries["rows"] and 0 <= col < spec_queries["cols"]):
+            raise ValueError(f"start: {start!r} lies outside the {spec_queries['rows']} × {spec_queries['cols']} grid")
+        start = row * spec_queries["cols"] + col
+    if not 0 <= int(start) < Q:
+        raise ValueError(f"start: must be in 0..{Q - 1}; got {start}")
+    if query_labels is not None:
+        query_labels = [str(label) for label in query_labels]
+        if len(query_labels) != Q:
+            raise ValueError(f"query_labels: expected {Q} labels, one a query; got {len(query_labels)}")
+    if view not in ("auto", "overlay", "map"):
+        raise ValueError(f"view: expected 'auto', 'overlay' or 'map'; got {view!r}")
+    if scale not in ("each", "shared"):
+        raise ValueError(f"scale: expected 'each' or 'shared'; got {scale!r}")
+    if target is None:
+        view = "map"
+    elif view == "auto":
+        pixels = spec_keys["kind"] == "grid" and target.shape[:2] == (spec_keys["rows"], spec_keys["cols"])
+        view = "map" if pixels else "overlay"
+
+    spec = {
+        "title": str(title),
+        "caption": str(caption),
+        "value_label": str(value_label),
+        "scale": scale,
+        "selectors": [[name, options] for name, options in selectors.items()],
+        "queries": spec_queries,
+        "keys": spec_keys,
+        "labels": query_labels,
+        "source": _encode_picture(picture),
+        "target": "source" if shared and picture is not None else _encode_picture(target),
+    }
+    return Explorer(spec, maps, query=int(start), choice=choice or {}, view=view, pictures=(picture, target))
+
+
+class Explorer(anywidget.AnyWidget):
+    """The view that `explore` returns; make it with `explore`, not by hand.
+
+    These follow the reader in a live notebook, and can be set and observed from Python:
+
+    Attributes:
+        query: index of the chosen query, row by row on a grid.
+        choice: the chosen option of each selector, `{"layer": "2", "head": "1"}`. Setting some of them keeps the others.
+        view: "overlay" or "map".
+    """
+
+    _esm = SOURCE
+    query = traitlets.Int(0).tag(sync=True)
+    choice = traitlets.Dict().tag(sync=True)
+    view = traitlets.Enum(("overlay", "map"), "overlay").tag(sync=True)
+    _spec = traitlets.Dict().tag(sync=True)
+    _data = traitlets.Bytes().tag(sync=True)
+
+    def __init__(self, spec, maps, *, query, choice, view, pictures):
+        self._maps, self._pictures = maps, pictures
+        self._selectors = dict(spec["selectors"])
+        spec, data = self._pack(spec, maps, choice)
+        first = {name: options[0] for name, options in self._selectors.items()}
+        super().__init__(_spec=spec, _data=data, query=query, choice=first, view=view)
+        self.choice = choice
+
+    @traitlets.validate("query")
+    def _check_query(self, proposal):
+        Q = self._maps.shape[len(self._selectors)]
+        if not 0 <= proposal["value"] < Q:
+            raise ValueError(f"query: must be in 0..{Q - 1}; got {proposal['value']}")
+        return proposal["value"]
+
+    @traitlets.validate("choice")
+    def _check_choice(self, proposal):
+        chosen = {str(name): str(option) for name, option in proposal["value"].items()}
+        for name, option in chosen.items():
+            if name not in self._selectors:
+                raise ValueError(f"choice: no selector is called {name!r}; there are {list(self._selectors)}")
+            if option not in self._selectors[name]:
+                raise ValueError(f"choice: {name} takes one of {self._selectors[name]}; got {option!r}")
+        return {**self.choice, **chosen}
+
+    @property
+    def levels(self):
+        """Steps between 0 and the largest value of a map, as stored for the page."""
+        return self._spec["levels"]
+
+    @property
+    def response(self):
+        """What the chosen query sees under the chosen options: array (h, w) or (M,), at the precision it was given."""
+        index = tuple(options.index(self.choice[name]) for name, options in self._selectors.items())
+        return self._maps[(*index, self.query)]
+
+    @property
+    def summary(self):
+        """One sentence: the query, and where its response is strongest."""
+        response = self.response
+        best = int(response.argmax())
+        chosen = "".join(f"{name} {option}, " for name, option in self.choice.items())
+        queries, keys, label = self._spec["queries"], self._spec["keys"], self._spec["value_label"]
+        labels = self._spec["labels"]
+        query = labels[self.query] if labels else _place(queries, self.query)
+        return f"{chosen}query {query}; strongest at {_place(keys, best)}, {label} {response.flat[best]:.2g}"
+
+    def update(self, maps):
+        """Swap in new maps of the same shape, say after changing a parameter in Python; the view redraws.
+
+        Raises:
+            ValueError: as `explore`, or a shape other than the first.
+        """
+        maps = _maps(maps, self._selectors)
+        if maps.shape != self._maps.shape:
+            raise ValueError(f"maps: expected shape {self._maps.shape}, as at first; got {maps.shape}")
+        spec, data = self._pack(self._spec, maps, self.choice)
+        self._maps = maps
+        with self.hold_sync():
+            self._spec, self._data = spec, data
+
+    def controls(self):
+        """The same controls as ipywidgets, linked both ways: `ipywidgets.HBox([view, view.controls()])`.
+
+        Returns:
+            ipywidgets.VBox: a slider for the query, one selection a selector, and a line that tells what is seen.
+        """
+        import ipywidgets
+
+        last = self._maps.shape[len(self._selectors)] - 1
+        query = ipywidgets.IntSlider(value=self.query, min=0, max=max(last, 0), description="query", continuous_update=True)
+        traitlets.link((self, "query"), (query, "value"))
+        rows = [query]
+        for name, options in self._selectors.items():
+            row = ipywidgets.SelectionSlider(options=options, value=self.choice[name], description=name)
+            row.observe(lambda change, name=name: setattr(self, "choice", {name: change["new"]}), "value")
+            self.observe(lambda change, name=name, row=row: setattr(row, "value", change["new"][name]), "choice")
+            rows.append(row)
+        told = ipywidgets.Label(value=self.summary)
+        self.observe(lambda change: setattr(told, "value", self.summary), ["query", "choice", "_data"])
+        return ipywidgets.VBox([*rows, told])
+
+    def to_html(self):
+        """The static form: a string of HTML with everything in it, ≤ 300 kB, to stand in any page, any number of times."""
+        state = {"query": self.query, "choice": self.choice, "view": self.view, "_spec": self._spec}
+        return _static(state, self._data, self._fallback(), self.summary)
+
+    def _repr_mimebundle_(self, **kwargs):
+        live, metadata = super()._repr_mimebundle_(**kwargs)
+        bundle = {"text/plain": f"Explorer: {self.summary}", "text/html": self.to_html()}
+        if not os.environ.get("ATTN_BOOK_EXECUTE"):  # in committed outputs a model id would point at nothing, and change each run
+            bundle = {**live, **bundle}
+        return bundle, metadata
+
+    def _fallback(self):
+        """A small still of the start state, for pages where scripts do not run."""
+        keys, target = self._spec["keys"], self._pictures[1]
+        if keys["kind"] != "grid":
+            return ""
+        response = self.response.reshape(keys["rows"], keys["cols"])
+        height = 160
+        width = round(height * (target.shape[1] / target.shape[0] if target is not None else keys["cols"] / keys["rows"]))
+        peak = response.max() or 1.0
+        heat = matplotlib.colormaps["magma"](response / peak)[..., :3]
+        right = _resized(heat, width, height, smooth=False)
+        if target is not None and self.view == "overlay":
+            grey = _resized(target, width, height).mean(-1, keepdims=True) * 0.8
+            alpha = _resized(np.sqrt(response / peak)[..., None].repeat(3, -1), width, height, smooth=False) * 0.85
+            right = grey * (1 - alpha) + right * alpha
+        left = [] if self._pictures[0] is None else [_resized(self._pictures[0], width, height), np.ones((height, 8, 3))]
+        return _data_url(np.concatenate([*left, right], axis=1), quality=70)
+
+    @staticmethod
+    def _pack(spec, maps, choice):
+        """Spec and data of the finest quantisation that fits into MAX_BYTES."""
+        few = maps.size <= FEW_VALUES
+        for levels in (FINE_LEVELS,) if few else LEVELS:
+            data, distribution = _quantised(maps, len(spec["selectors"]), levels)
+            spec = {**spec, "levels": levels, "distribution": distribution}
+            size = len(_static({"query": 0, "choice": {}, "view": "overlay", "_spec": spec}, data, "", "")) + 12_000
+            if size <= MAX_BYTES:
+                return spec, data
+        raise ValueError(
+            f"maps: {maps.shape} needs {size:,} bytes on the page even at {levels} levels; an explorer may take {MAX_BYTES:,}."
+            " Use fewer queries, a coarser map (mean over 2 × 2 keys) or fewer options of a selector."
+        )
+
+
+def _static(state, data, still, summary):
+    """Module source + ten lines that stand in for the kernel's model + the data."""
+    title = state["_spec"]["title"] or "Explorer"
+    payload = json.dumps({**state, "_data": base64.b64encode(data).decode()}, separators=(",", ":"), ensure_ascii=False)
+    payload = payload.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    key = f"{zlib.crc32(payload.encode()):08x}"
+    picture = f'<img src="{still}" alt="" style="max-width:100%">' if still else ""
+    title, summary = html.escape(title), html.escape(summary)
+    return f"""<div class="attn-explorer" data-key="{key}"><figure role="group" aria-label="{title}" style="margin:0">{picture}
+<figcaption><strong>{title}</strong> (still): {summary}. <noscript>With JavaScript this figure is interactive.</noscript></figcaption></figure></div>
+<script type="module">
+{SOURCE.read_text("utf-8")}
+const state = {payload};
+state._data = new DataView(Uint8Array.from(atob(state._data), (c) => c.charCodeAt(0)).buffer);
+const handlers = {{}};
+const model = {{
+  get: (name) => state[name],
+  set: (name, value) => {{ state[name] = value; (handlers["change:" + name] || []).forEach((f) => f()); }},
+  on: (event, f) => {{ (handlers[event] ||= []).push(f); }},
+  off: () => {{}},
+  save_changes: () => {{}},
+}};
+const el = document.querySelector('.attn-explorer[data-key="{key}"]:not([data-ready])');
+if (el) {{ el.dataset.ready = ""; mountStatic({{ model, el }}); }}
+</script>"""
+
+
+def _quantised(maps, axes, levels):
+    """zlib of, for each map: peak (f4), effective number of keys (f4), place of the peak (u4); then all values as u1 or u2.
+
+    Returns:
+        The bytes, and whether every map sums to 1.
+    """
+    flat = maps.reshape(math.prod(maps.shape[: axes + 1]), -1)
+    peak, total = flat.max(1), flat.sum(1, dtype=np.float64)
+    share = flat / np.where(total > 0, total, 1)[:, None]
+    entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(1)
+    codes = np.rint(flat / np.where(peak > 0, peak, 1)[:, None] * levels)
+    parts = [peak.astype("<f4"), np.exp(entropy).astype("<f4"), flat.argmax(1).astype("<u4")]
+    parts.append(codes.astype("<u1" if levels < 256 else "<u2"))
+    return zlib.compress(b"".join(part.tobytes() for part in parts), 9), bool(np.allclose(total, 1, atol=1e-3))
+
+
+def _words(value):
+    """The list of words, or None where value is something else."""
+    if isinstance(value, (list, tuple)) and value and all(isinstance(word, str) for word in value):
+        return list(value)
+    return None
+
+
+def _picture(value, name):
+    picture = np.asarray(value)
+    if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] != 3) or picture.size == 0:
+        hint = "; move channels last" if picture.ndim == 3 and picture.shape[0] in (1, 3) else ""
+        raise ValueError(f"{name}: expected an array (H, W) or (H, W, 3), or a list of words; got shape {picture.shape}{hint}")
+    if picture.dtype.kind not in "fbiu":
+        raise ValueError(f"{name}: expected numbers in [0, 1]; got dtype {picture.dtype}")
+    picture = picture.astype(np.float32)
+    if not np.isfinite(picture).all():
+        raise ValueError(f"{name}: holds NaN or infinite values")
+    low, high = float(picture.min()), float(picture.max())
+    if low < -1e-6 or high > 1 + 1e-6:
+        raise ValueError(f"{name}: expected values in [0, 1]; got {low:.3g} to {high:.3g}: rescale it first")
+    picture = np.clip(picture, 0, 1)
+    return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
+
+
+def _selectors(selectors):
+    named = {}
+    for name, options in (selectors or {}).items():
+        options = [str(option) for option in options]
+        if not options or len(set(options)) < len(options):
+            raise ValueError(f"selectors: {name!r} needs at least one option and no option twice; got {options}")
+        named[str(name)] = options
+    return named
+
+
+def _maps(maps, selectors):
+    maps = np.asarray(maps)
+    if maps.dtype.kind not in "fbiu":
+        raise ValueError(f"maps: expected real numbers; got dtype {maps.dtype}")
+    maps = maps.astype(np.float32)
+    lead = [len(options) for options in selectors.values()]
+    wanted = ", ".join([*(f"{n} ({name})" for name, n in zip(selectors, lead, strict=True)), "Q"])
+    if maps.ndim - len(lead) not in (2, 3) or list(maps.shape[: len(lead)]) != lead:
+        raise ValueError(f"maps: expected shape ({wanted}, h, w) or ({wanted}, M); got {maps.shape}")
+    if maps.size == 0:
+        raise ValueError(f"maps: is empty; got shape {maps.shape}")
+    if not np.isfinite(maps).all():
+        raise ValueError("maps: holds NaN or infinite values")
+    if maps.min() < 0:
+        raise ValueError(f"maps: expected values ≥ 0; got {maps.min():.3g}: clip or shift scores first, or show the softmax of them")
+    return maps
+
+
+def _places(name, value, count, words, picture, grid):
+    """Where the queries or the keys are: words, a grid over the picture, or boxes as fractions of its sides."""
+    if words is not None:
+        if value is not None:
+            raise ValueError(f"{name}: leave it out, the words are the {name}")
+        if len(words) != count:
+            raise ValueError(f"maps: expected {len(words)} {name}, one a word; got {count}")
+        return {"kind": "words", "words": words}
+    if value is None:
+        side = math.isqrt(count)
+        if grid is not None and grid[0] * grid[1] == count:
+            value = grid
+        elif side * side == count:
+            value = (side, side)
+        else:
+            raise ValueError(f"{name}: {count} of them are no square; say {name}=(rows, cols) or {name}=boxes")
+    array = np.asarray(value)
+    if array.shape == (2,):
+        rows, cols = (int(n) for n in array)
+        if rows < 1 or cols < 1 or rows * cols != count:
+            raise ValueError(f"{name}: a {rows} × {cols} grid has {rows * cols} cells; maps {'end in' if name == 'keys' else 'hold'} {count}")
+        return {"kind": "grid", "rows": rows, "cols": cols}
+    if array.shape != (count, 4):
+        raise ValueError(f"{name}: expected (rows, cols), boxes ({count}, 4) or {count} words; got shape {array.shape}")
+    height, width = picture.shape[:2]
+    boxes = array.astype(np.float64) / [width, height, width, height]
+    if not np.isfinite(boxes).all() or (boxes[:, 2:] <= boxes[:, :2]).any():
+        raise ValueError(f"{name}: every box must be finite and have x0 < x1 and y0 < y1 (xyxy, pixels)")
+    if (boxes[:, 2:] <= 0).any() or (boxes[:, :2] >= 1).any():
+        raise ValueError(f"{name}: a box lies outside the {height} × {width} picture (boxes are xyxy in its pixels)")
+    return {"kind": "boxes", "boxes": boxes.clip(0, 1).round(4).tolist()}
+
+
+def _place(places, i):
+    """Words for the i-th query or key, counted from 1 as in the view."""
+    if places["kind"] == "grid":
+        return f"row {i // places['cols'] + 1}, column {i % places['cols'] + 1}"
+    return f"“{places['words'][i]}”" if places["kind"] == "words" else f"box {i + 1}"
+
+
+def _resized(picture, width, height, smooth=True):
+    image = Image.fromarray(np.uint8(np.rint(picture * 255)))
+    small = min(picture.shape[:2]) <= 64 and picture.shape[1] <= width
+    how = Image.Resampling.BOX if small or not smooth else Image.Resampling.LANCZOS
+    how = Image.Resampling.NEAREST if not smooth else how
+    return np.asarray(image.resize((width, height), how), dtype=np.float32) / 255
+
+
+def _encode_picture(picture):
+    """None, or the picture as a data URL with its sides in pixels; PNG where that is smaller or the picture is tiny."""
+    if picture is None:
+        return None
+    height, width = picture.shape[:2]
+    if max(height, width) > LONG_SIDE:
+        ratio = LONG_SIDE / max(height, width)
+        picture = _resized(picture, max(1, round(width * ratio)), max(1, round(height * ratio)))
+    return {"url": _data_url(picture), "width": width, "height": height}
+
+
+def _data_url(picture, quality=84):
+    image = Image.fromarray(np.uint8(np.rint(picture * 255)))
+    encoded = []
+    for kind, options in (("png", {"optimize": True}), ("jpeg", {"quality": quality, "optimize": True})):
+        if kind == "jpeg" and max(image.size) <= 64:
+            break
+        image.save(buffer := io.BytesIO(), kind, **options)
+        encoded.append((len(buffer.getvalue()), kind, buffer.getvalue()))
+    _, kind, data = min(encoded)
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
