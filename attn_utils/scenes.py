@@ -28,9 +28,9 @@ COLOURS = {
     "red": (0.86, 0.05, 0.05),
     "yellow": (0.95, 0.95, 0.15),
     "green": (0.05, 0.55, 0.38),
-    "cyan": (0.55, 0.85, 1.00),
-    "blue": (0.18, 0.28, 0.88),
-    "pink": (0.85, 0.40, 0.88),
+    "cyan": (0.55, 0.86, 1.00),
+    "blue": (0.12, 0.20, 0.84),
+    "pink": (0.85, 0.36, 0.84),
     "white": (1.00, 1.00, 1.00),
 }
 PHOTOGRAPHS = ("china", "flower", "astronaut", "chelsea", "coffee", "rocket")  # chelsea is a cat
@@ -343,10 +343,10 @@ def _turn_and_enlarge(scans, sides, angles, shifts):
     y = at[None, :, None] - shifts[:, 1, None, None].astype(np.float32)
     cos, sin = ((P / sides * f(angles)).astype(np.float32)[:, None, None] for f in (np.cos, np.sin))
     centre = (P - 1) / 2 + 1  # of the scan, inside a ring of zeros
-    u = np.clip(cos * x + sin * y + centre, 0, P + 0.999)  # (m, S, S) column in the ringed scan
-    v = np.clip(cos * y - sin * x + centre, 0, P + 0.999)
+    u = np.clip(cos * x + sin * y + centre, 0, P + 1)  # (m, S, S) column in the ringed scan
+    v = np.clip(cos * y - sin * x + centre, 0, P + 1)
     ringed = np.pad(scans, ((0, 0), (1, 1), (1, 1))).ravel()
-    column, row = u.astype(np.int32), v.astype(np.int32)
+    column, row = np.minimum(u.astype(np.int32), P), np.minimum(v.astype(np.int32), P)
     u -= column  # in place: stays float32
     v -= row
     first = np.arange(m, dtype=np.int32)[:, None, None] * (P + 2) ** 2 + row * (P + 2) + column
