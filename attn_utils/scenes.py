@@ -321,7 +321,8 @@ def folder_per_class(path, *, size):
     for label, folder in enumerate(folders):
         files = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURE_FORMATS)
         if not files:
-            raise ValueError(f"every class folder must hold a picture ({', '.join(PICTURE_FORMATS)}), got none in {folder.name!r}")
+            formats = ", ".join(PICTURE_FORMATS)
+            raise ValueError(f"every class folder must hold a picture ({formats}), got none in {folder.name!r}")
         images += [_fit(_rgb(io.imread(file)), size, size).transpose(2, 0, 1) for file in files]
         labels += [label] * len(files)
     return np.stack(images), np.array(labels), [folder.name for folder in folders]
@@ -334,7 +335,7 @@ PICTURE_FORMATS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".w
 
 
 def _turn_and_enlarge(scans, sides, angles, shifts):
-    """Bilinear: (m, 8, 8) scans -> (m, S, S) ink in [0, 1], each `sides` px wide, turned by `angles` (radians), off centre by `shifts` px."""
+    """(m, 8, 8) scans -> (m, S, S) ink in [0, 1]: bilinear, `sides` px wide, turned by `angles` rad, `shifts` px off centre."""
     m, P, _ = scans.shape
     reach = np.max(sides * (np.abs(np.cos(angles)) + np.abs(np.sin(angles))))
     S = 2 * int(np.ceil(reach / 2 + 1))  # even, so that the centre of the window is a corner of pixels
@@ -485,4 +486,5 @@ def _check_choice(name, got, choices):
 
 def _check_range(name, got, low, high=None):
     if not isinstance(got, (int, float, np.integer, np.floating)) or got < low or (high is not None and got > high):
-        raise ValueError(f"{name} must be a number {f'from {low} to {high}' if high is not None else f'of at least {low}'}, got {got!r}")
+        takes = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name} must be a number {takes}, got {got!r}")
