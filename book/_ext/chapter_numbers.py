@@ -28,6 +28,10 @@ def assign_section_numbers(self, env):
     return [docname for docname, numbers in env.toc_secnumbers.items() if numbers != before.get(docname)]
 
 
-def setup(app):
+def replace_numbering(app):
     TocTreeCollector.assign_section_numbers = assign_section_numbers
+
+
+def setup(app):
+    app.connect("builder-inited", replace_numbering)  # late: after Jupyter Book's own numbering has put itself there
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
