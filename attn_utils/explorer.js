@@ -15,11 +15,14 @@ function magma(t) {
 const LUT = Array.from({ length: 256 }, (_, i) => magma(i / 255));
 const GRADIENT = `linear-gradient(90deg, ${MAGMA.map((c) => `rgb(${c})`).join(", ")})`;
 
-function format(value) {
+// Two or three digits, and never more than the stored steps can tell.
+function format(value, step = 0) {
   if (value === 0) return "0";
-  if (value >= 100) return value.toFixed(0);
-  if (value >= 0.01) return String(Number(value.toPrecision(value >= 1 ? 3 : 2)));
-  return value < 0.0001 ? value.toExponential(0) : value.toFixed(4).replace(/0+$/, "");
+  if (value < 0.0001) return value.toExponential(0);
+  const digits = value >= 1 ? 3 : 2;
+  const decimals = Math.max(digits - 1 - Math.floor(Math.log10(value)), 0);
+  const told = step > 0 ? Math.max(Math.ceil(-Math.log10(step)), 0) : decimals;
+  return String(Number(value.toFixed(Math.min(decimals, told))));
 }
 
 async function inflate(view) {
@@ -106,10 +109,10 @@ function h(tag, props = {}, ...children) {
 }
 
 // A group of native radio buttons that look like one segmented control.
-function segments(name, options, chosen, onchange) {
+function segments(name, options, chosen, onchange, quiet = false) {
   const group = `g${serial++}`;
   const inputs = options.map((option, i) => h("input", { type: "radio", name: group, value: i, onchange: () => onchange(i) }));
-  const node = h("fieldset", { class: "control" }, h("legend", {}, name),
+  const node = h("fieldset", { class: quiet ? "quiet" : "control" }, h("legend", { class: quiet ? "sr" : "name" }, name),
     h("div", { class: "segments" }, ...options.map((option, i) => h("label", {}, inputs[i], h("span", {}, option)))));
   const set = (i) => { inputs[i].checked = true; };
   set(chosen);
@@ -118,7 +121,7 @@ function segments(name, options, chosen, onchange) {
 
 function slider(name, options, chosen, onchange) {
   const told = h("output", {});
-  const input = h("input", { type: "range", min: 0, max: options.length - 1, step: 1, oninput: () => { show(); onchange(Number(input.value)); } });
+  const input = h("input", { type: "range", "aria-label": name, min: 0, max: options.length - 1, step: 1, oninput: () => { show(); onchange(Number(input.value)); } });
   const show = () => {
     told.textContent = options[input.value];
     input.setAttribute("aria-valuetext", options[input.value]);
@@ -129,9 +132,11 @@ function slider(name, options, chosen, onchange) {
   return { node: h("label", { class: "control slider" }, h("span", { class: "name" }, name, told), input), set };
 }
 
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 function selector(name, options, chosen, onchange) {
   const short = options.length <= 6 && options.join("").length <= 28;
-  return (short ? segments : slider)(name, options, chosen, onchange);
+  return (short ? segments : slider)(capital(name), options, chosen, onchange);
 }
 
 function loaded(picture) {
@@ -180,36 +185,48 @@ function rectOf(places, i, width, height) {
   return [x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height];
 }
 
-function outline(ctx, rect, colour, { line = 2.5, dash = [] } = {}) {
-  const [x, y, w, hh] = rect;
-  const path = (grow) => {
-    ctx.beginPath();
-    ctx.roundRect(x - grow, y - grow, w + 2 * grow, hh + 2 * grow, Math.min(4, w / 4));
-    ctx.stroke();
-  };
-  ctx.save();
-  ctx.strokeStyle = "rgba(0, 0, 0, .75)";
+// Strokes the path twice, so that it shows on any picture: dark and wide below, coloured above.
+function stroke(ctx, colour, line, dash = []) {
+  ctx.strokeStyle = "rgba(0, 0, 0, .7)";
   ctx.lineWidth = line + 2.5;
-  path(0);
-  ctx.setLineDash(dash);
+  ctx.setLineDash([]);
+  ctx.stroke();
   ctx.strokeStyle = colour;
   ctx.lineWidth = line;
-  path(0);
-  ctx.restore();
+  ctx.setLineDash(dash);
+  ctx.stroke();
+  ctx.setLineDash([]);
+}
+
+// Round the rectangle where it is small, just inside where it is large, never over the edge of the stage.
+function outline(ctx, rect, colour, { line = 2.5, dash = [] } = {}) {
+  const stageBox = ctx.canvas.getBoundingClientRect();
+  const inset = rect[2] > 24 ? line / 2 + 1 : -1, edge = line / 2 + 1;
+  const x0 = Math.max(rect[0] + inset, edge), y0 = Math.max(rect[1] + inset, edge);
+  const x1 = Math.min(rect[0] + rect[2] - inset, stageBox.width - edge), y1 = Math.min(rect[1] + rect[3] - inset, stageBox.height - edge);
+  ctx.beginPath();
+  ctx.roundRect(x0, y0, x1 - x0, y1 - y0, Math.min(5, (x1 - x0) / 4));
+  stroke(ctx, colour, line, dash);
 }
 
 function ring(ctx, rect) {
   const [x, y, w, hh] = rect;
-  const radius = Math.min(Math.max(Math.min(w, hh) * 0.62, 7), 40);
-  ctx.save();
-  for (const [colour, line] of [["rgba(0, 0, 0, .8)", 4.5], ["#fff", 2]]) {
-    ctx.strokeStyle = colour;
-    ctx.lineWidth = line;
-    ctx.beginPath();
-    ctx.arc(x + w / 2, y + hh / 2, radius, 0, 2 * Math.PI);
-    ctx.stroke();
-  }
-  ctx.restore();
+  ctx.beginPath();
+  ctx.arc(x + w / 2, y + hh / 2, Math.min(Math.max(Math.min(w, hh) * 0.7, 8), 40), 0, 2 * Math.PI);
+  stroke(ctx, "#fff", 2);
+}
+
+// A small label over a place, or under it where there is no room.
+function tag(ctx, text, [x, y, w, hh], width) {
+  ctx.font = "600 12px system-ui, sans-serif";
+  const wide = ctx.measureText(text).width + 12, tall = 20;
+  const left = Math.min(Math.max(x + w / 2 - wide / 2, 3), width - wide - 3);
+  const top = y - tall - 5 > 2 ? y - tall - 5 : y + hh + 5;
+  ctx.fillStyle = "rgba(10, 11, 15, .88)";
+  ctx.beginPath();
+  ctx.roundRect(left, top, wide, tall, 5);
+  ctx.fill();
+  write(ctx, text, [left, top + 0.5, wide, tall], "#fff", 12);
 }
 
 function gridLines(ctx, places, width, height) {
@@ -228,11 +245,16 @@ function paint(ctx, image, width, height) {
   ctx.drawImage(image, 0, 0, width, height);
 }
 
-function write(ctx, text, rect, colour, size) {
-  const [x, y, w, hh] = rect;
-  ctx.font = `600 ${size}px ui-sans-serif, system-ui, sans-serif`;
+function write(ctx, text, [x, y, w, hh], colour, size, halo) {
+  ctx.font = `600 ${size}px system-ui, sans-serif`;
   ctx.textAlign = "center";
   ctx.textBaseline = "middle";
+  if (halo) {
+    ctx.strokeStyle = halo;
+    ctx.lineWidth = size / 4;
+    ctx.lineJoin = "round";
+    ctx.strokeText(text, x + w / 2, y + hh / 2);
+  }
   ctx.fillStyle = colour;
   ctx.fillText(text, x + w / 2, y + hh / 2);
 }
@@ -243,9 +265,10 @@ const QUERY = "#5ec8ff";
 // ---- the view --------------------------------------------------------------------------------------------------------
 
 function render({ model, el }) {
-  const spec = model.get("_spec");
-  const host = h("div", { "data-lm-suppress-shortcuts": "true", style: "display:block;min-width:0" });
+  const spec = { ...model.get("_spec") };
+  const host = h("div", { "data-lm-suppress-shortcuts": "true" });  // the arrow keys are ours, not JupyterLab's
   el.replaceChildren(host);
+  el.style.cssText += "width:100%;min-width:0";
   const root = host.attachShadow({ mode: "open" });
   const { queries, keys, selectors } = spec;
   const Q = count(queries), M = count(keys);
@@ -258,6 +281,7 @@ function render({ model, el }) {
   const queryNow = () => ui.preview ?? ui.query;
   const mapIndex = (query) => selectors.reduce((index, [, options], i) => index * options.length + ui.choice[i], 0) * Q + query;
   const top = (map) => (spec.scale === "shared" ? ui.data.top : ui.data.peak[map]) || 1;
+  const stepOf = (map) => ui.data.peak[map] / spec.levels;
   const valueOf = (map, key) => (ui.data.codes[map * M + key] / spec.levels) * ui.data.peak[map];
   const queryName = (i) => (spec.labels ? spec.labels[i] : nameOf(queries, i));
 
@@ -291,49 +315,56 @@ function render({ model, el }) {
   function drawTarget(ctx, width, height) {
     if (!ui.data) return;
     const overlay = ui.view === "overlay" && ui.target;
-    if (overlay) {
-      ctx.filter = "grayscale(1) brightness(.8)";
+    const colours = Array.from(ui.shown, (t) => LUT[Math.round(Math.min(t, 1) * 255)]);
+    if (overlay) {  // the response as light thrown on a dim grey picture: more weight is always brighter
+      ctx.filter = "grayscale(1) brightness(.42)";
       paint(ctx, ui.target, width, height);
       ctx.filter = "none";
+      ctx.globalCompositeOperation = "screen";
     }
-    const colours = Array.from(ui.shown, (t) => LUT[Math.round(Math.min(t, 1) * 255)]);
-    const alphas = Array.from(ui.shown, (t) => (overlay ? 0.9 * Math.sqrt(Math.min(t, 1)) : 1));
     if (keys.kind === "grid") {
       const cells = h("canvas", { width: keys.cols, height: keys.rows });
       const image = new ImageData(keys.cols, keys.rows);
-      colours.forEach((colour, i) => image.data.set([...colour, Math.round(255 * alphas[i])], 4 * i));
+      colours.forEach((colour, i) => image.data.set([...colour, 255], 4 * i));
       cells.getContext("2d").putImageData(image, 0, 0);
       ctx.imageSmoothingEnabled = false;
       ctx.drawImage(cells, 0, 0, width, height);
     } else {
       if (!overlay) { ctx.fillStyle = "#15151c"; ctx.fillRect(0, 0, width, height); }
       for (let i = 0; i < M; i++) {
-        const rect = rectOf(keys, i, width, height);
-        ctx.fillStyle = `rgba(${colours[i]}, ${alphas[i]})`;
-        ctx.fillRect(...rect);
-        outline(ctx, rect, `rgb(${colours[i]})`, { line: 1.5 });
+        ctx.fillStyle = `rgb(${colours[i]})`;
+        ctx.fillRect(...rectOf(keys, i, width, height));
       }
     }
+    ctx.globalCompositeOperation = "source-over";
+    if (keys.kind === "boxes") for (let i = 0; i < M; i++) outline(ctx, rectOf(keys, i, width, height), `rgb(${colours[i]})`, { line: 1.5 });
     gridLines(ctx, keys, width, height);
+
     const map = mapIndex(queryNow());
-    if (keys.kind === "grid" && M <= 64 && width / keys.cols >= 40) {
+    const numbers = keys.kind === "grid" && M <= (overlay ? 16 : 36) && width / keys.cols >= 40;
+    if (numbers) {
       for (let i = 0; i < M; i++) {
         const rect = rectOf(keys, i, width, height);
-        const ink = overlay && alphas[i] < 0.5 ? "#fff" : inkOn(colours[i]);
-        write(ctx, valueOf(map, i).toFixed(top(map) >= 10 ? 1 : rect[2] >= 58 ? 3 : 2), rect, ink, Math.min(rect[2] * 0.25, 19));
+        const text = valueOf(map, i).toFixed(top(map) >= 10 ? 1 : rect[2] >= 58 ? 3 : 2);
+        const ink = inkOn(colours[i]);
+        write(ctx, text, rect, ink, Math.min(rect[2] * 0.25, 19), overlay && ink === "#fff" && "rgba(0, 0, 0, .6)");
       }
     }
     if (samePlaces) outline(ctx, rectOf(queries, queryNow(), width, height), QUERY, { line: 2, dash: [4, 3] });
     const best = rectOf(keys, ui.data.best[map], width, height);
-    if (M > 64 || keys.kind === "boxes") ring(ctx, best); else outline(ctx, best, "#fff", { line: 2.5 });
-    if (ui.probe !== null) outline(ctx, rectOf(keys, ui.probe, width, height), "#fff", { line: 1.5, dash: [2, 2] });
+    if (keys.kind === "grid" && best[2] > 24) outline(ctx, best, "#fff"); else ring(ctx, best);
+    if (ui.probe !== null) {
+      const rect = rectOf(keys, ui.probe, width, height);
+      outline(ctx, rect, "#fff", { line: 1.5 });
+      if (!numbers) tag(ctx, format(valueOf(map, ui.probe), stepOf(map)), rect, width);
+    }
   }
 
   // -- parts
 
   const aspectOf = (picture, places) => (picture ? picture.width / picture.height : places.cols / places.rows);
   const sourceKind = queries.kind === "words" ? "words" : "picture";
-  const told = { source: h("span", { class: "where" }), target: h("span", { class: "where" }) };
+  const told = h("span", { class: "where" });
   let source, target;
   if (sourceKind === "words") {
     const group = `g${serial++}`;
@@ -345,7 +376,7 @@ function render({ model, el }) {
       stop: () => {},
     };
   } else {
-    source = stage(aspectOf(spec.source, queries), drawSource, "Query", "hint");
+    source = stage(aspectOf(spec.source, queries), drawSource, "Query", "hint-source");
     pointing(source.node, queries, { hover: peek, press: pin });
     source.node.addEventListener("keydown", (event) => {
       const next = moved(queries, ui.query, event);
@@ -365,7 +396,7 @@ function render({ model, el }) {
         bars.forEach((bar, i) => {
           const t = ui.shown[i];
           bar.querySelector(".bar").style.cssText = `width:${100 * t}%;background:rgb(${LUT[Math.round(Math.min(0.25 + 0.6 * t, 1) * 255)]})`;
-          bar.querySelector(".value").textContent = format(valueOf(map, i));
+          bar.querySelector(".value").textContent = valueOf(map, i).toFixed(top(map) >= 10 ? 1 : 3);
           bar.classList.toggle("best", ui.data.best[map] === i);
         });
       },
@@ -373,7 +404,7 @@ function render({ model, el }) {
     };
   } else {
     const picture = spec.target === "source" ? spec.source : spec.target;
-    target = stage(aspectOf(picture, keys), drawTarget, "Response", "hint");
+    target = stage(aspectOf(picture, keys), drawTarget, "Response", "hint-target");
     pointing(target.node, keys, { hover: probe, press: probe });
     target.node.addEventListener("keydown", (event) => {
       if (event.key === "Escape") return probe(null);
@@ -396,29 +427,27 @@ function render({ model, el }) {
     model.set("view", ui.view);
     model.save_changes();
     target.redraw();
-  });
+  }, true);
 
-  const stats = {
-    strongest: h("dd", {}), spread: h("dd", {}), probe: h("dd", {}),
-  };
+  const stats = { strongest: h("dd", {}), spread: h("dd", {}), probe: h("dd", {}) };
   const spread = h("div", {}, h("dt", {}, "Effective keys"), stats.spread);
-  const legendTop = h("span", { class: "end" });
+  const legendTop = h("span", {});
   const tick = h("span", { class: "tick" });
   const status = h("p", { class: "sr", role: "status", "aria-live": "polite" });
-  const how = sourceKind === "words" ? "Point at a word to preview, click to choose." : "Point to preview, click or drag to choose; arrow keys move the query.";
+  const how = sourceKind === "words" ? "Point at a word to preview, click to choose." : "Point to preview, click or use arrow keys to choose.";
   const card = h("section", { class: "card", role: "group", "aria-labelledby": spec.title ? "title" : undefined, "aria-label": spec.title ? undefined : "Explorer" },
     spec.title ? h("p", { class: "title", id: "title" }, spec.title) : null,
     spec.caption ? h("p", { class: "caption" }, spec.caption) : null,
-    controls.length || toggle ? h("div", { class: "controls" }, ...controls.map((c) => c.node), toggle ? toggle.node : null) : null,
+    controls.length ? h("div", { class: "controls" }, ...controls.map((c) => c.node)) : null,
     h("div", { class: `panes ${sourceKind}-${keys.kind === "words" ? "words" : "picture"}` },
-      h("div", { class: "pane" }, h("p", { class: "head" }, h("b", {}, "Query"), told.source), source.node),
-      h("div", { class: "pane" }, h("p", { class: "head" }, h("b", {}, "Response"), told.target), target.node)),
-    h("div", { class: "foot" },
-      h("div", { class: "legend", "aria-hidden": "true" }, h("span", { class: "name" }, spec.value_label), h("span", {}, "0"),
+      h("div", { class: "pane source" }, h("div", { class: "head" }, h("b", {}, "Query"), told), source.node),
+      h("div", { class: "pane target" }, h("div", { class: "head" }, h("b", {}, "Response"), toggle ? toggle.node : null), target.node),
+      h("p", { class: "hint", id: "hint-source" }, how),
+      h("div", { class: "legend", "aria-hidden": "true" }, h("b", {}, capital(spec.value_label)), h("span", {}, "0"),
         h("span", { class: "ramp", style: `background:${GRADIENT}` }, tick), legendTop),
       h("dl", {}, h("div", {}, h("dt", {}, "Strongest"), stats.strongest), spread,
-        keys.kind === "words" ? null : h("div", {}, h("dt", {}, "Under the pointer"), stats.probe))),
-    h("p", { class: "hint", id: "hint" }, how),
+        keys.kind === "words" ? null : h("div", { class: "probe" }, h("dt", {}, "Under the pointer"), stats.probe))),
+    h("p", { class: "sr", id: "hint-target" }, "Arrow keys read the response place by place, Escape returns to the strongest."),
     status);
   root.append(h("style", {}, CSS), card);
 
@@ -452,15 +481,16 @@ function render({ model, el }) {
     return `${chosen}query ${queryName(ui.query)}; strongest at ${nameOf(keys, ui.data.best[map])}, ${spec.value_label} ${format(ui.data.peak[map])}`;
   }
 
+  const figures = (value, step, where) => [h("b", {}, format(value, step)), " ", h("span", {}, where)];
+
   function readout() {
     if (!ui.data) return;
     const query = queryNow(), map = mapIndex(query), best = ui.data.best[map];
-    told.source.textContent = queryName(query) + (ui.preview !== null && ui.preview !== ui.query ? " · preview" : "");
-    told.target.textContent = keys.kind === "words" ? "" : `strongest at ${nameOf(keys, best)}`;
-    stats.strongest.replaceChildren(h("b", {}, format(ui.data.peak[map])), ` ${nameOf(keys, best)}`);
+    told.textContent = queryName(query);
+    stats.strongest.replaceChildren(...figures(ui.data.peak[map], 0, nameOf(keys, best)));
     spread.hidden = !spec.distribution;
-    stats.spread.replaceChildren(h("b", {}, format(Number(ui.data.effective[map].toPrecision(3)))), ` of ${M}`);
-    stats.probe.replaceChildren(...(ui.probe === null ? ["–"] : [h("b", {}, format(valueOf(map, ui.probe))), ` ${nameOf(keys, ui.probe)}`]));
+    stats.spread.replaceChildren(...figures(Number(ui.data.effective[map].toPrecision(3)), 0, `of ${M}`));
+    stats.probe.replaceChildren(...(ui.probe === null ? ["–"] : figures(valueOf(map, ui.probe), stepOf(map), nameOf(keys, ui.probe))));
     legendTop.textContent = format(top(map));
     tick.hidden = ui.probe === null;
     if (ui.probe !== null) tick.style.left = `${Math.min(100, (100 * valueOf(map, ui.probe)) / top(map))}%`;
@@ -469,8 +499,8 @@ function render({ model, el }) {
       for (const [name, value] of Object.entries(attributes)) source.node.setAttribute(name, value);
     }
     if (keys.kind !== "words") {
-      const key = ui.probe ?? ui.data.best[mapIndex(ui.query)];
-      const text = `${nameOf(keys, key)}: ${spec.value_label} ${format(valueOf(mapIndex(ui.query), key))}${ui.probe === null ? ", the strongest" : ""}`;
+      const key = ui.probe ?? best;
+      const text = `${nameOf(keys, key)}: ${spec.value_label} ${format(valueOf(map, key), stepOf(map))}${ui.probe === null ? ", the strongest" : ""}`;
       const attributes = { "aria-valuemin": 1, "aria-valuemax": M, "aria-valuenow": key + 1, "aria-valuetext": text };
       for (const [name, value] of Object.entries(attributes)) target.node.setAttribute(name, value);
     }
@@ -546,17 +576,25 @@ function render({ model, el }) {
     refresh({});
   });
   follow("view", () => { ui.view = model.get("view"); if (toggle) toggle.set(ui.view === "map" ? 1 : 0); target.redraw(); });
-  const load = () => unpack(model.get("_data"), model.get("_spec")).then((data) => {
-    Object.assign(spec, { levels: model.get("_spec").levels, distribution: model.get("_spec").distribution });
-    ui.data = data;
-    refresh({});
-  });
+  let loads = 0;
+  const load = () => {
+    const { levels, distribution } = model.get("_spec"), turn = ++loads;
+    return unpack(model.get("_data"), { ...spec, levels }).then((data) => {
+      if (turn !== loads) return;
+      Object.assign(spec, { levels, distribution });
+      ui.data = data;
+      refresh({});
+    });
+  };
   follow("_data", load);
   const pictures = Promise.all([loaded(spec.source), spec.target === "source" ? null : loaded(spec.target)]).then(([first, second]) => {
     ui.source = first;
     ui.target = spec.target === "source" ? first : second;
   });
-  host.ready = pictures.then(load);
+  pictures.then(load).then(() => { host.dataset.ready = ""; }).catch((error) => {
+    status.className = "caption";
+    status.textContent = `This figure could not be shown: ${error.message}`;
+  });
   return () => { cancelAnimationFrame(frame); clearTimeout(speaking); cleanups.forEach((f) => f()); };
 }
 
@@ -569,11 +607,11 @@ function mountStatic({ model, el }) {
 
 const CSS = `
 :host {
-  --surface: #ffffff; --ink: #16181d; --soft: #5a6270; --line: #d9dde4; --well: #f1f3f6; --accent: #0b62b8; --on-accent: #ffffff;
+  --surface: #ffffff; --ink: #16181d; --soft: #5a6270; --line: #d9dde4; --well: #f0f2f5; --raised: #ffffff; --accent: #0b62b8; --on-accent: #ffffff;
   display: block; container-type: inline-size; color-scheme: light;
 }
 :host([data-theme="dark"]) {
-  --surface: #1b1d23; --ink: #eceef2; --soft: #a4acba; --line: #373c47; --well: #272b34; --accent: #6cbcff; --on-accent: #06192b;
+  --surface: #1b1d23; --ink: #eceef2; --soft: #a4acba; --line: #373c47; --well: #272b34; --raised: #464e5d; --accent: #6cbcff; --on-accent: #06192b;
   color-scheme: dark;
 }
 *, *::before, *::after { box-sizing: border-box; }
@@ -584,53 +622,61 @@ const CSS = `
 }
 p, dl, dd, ul, fieldset { margin: 0; padding: 0; border: 0; min-width: 0; }
 .title { font-size: 1.08rem; font-weight: 650; line-height: 1.3; letter-spacing: -.005em; text-wrap: balance; }
-.caption { margin-top: .2rem; color: var(--soft); max-width: 68ch; }
+.caption { margin-top: .2rem; color: var(--soft); max-width: 80ch; text-wrap: pretty; }
 .controls { display: flex; flex-wrap: wrap; gap: .7rem 1.4rem; margin-top: .9rem; }
-.control legend, .control .name, .head b, dt, .legend .name { font-size: .74rem; font-weight: 600; letter-spacing: .03em; color: var(--soft); padding: 0; }
+.name, .head b, dt, .legend b { font-size: .76rem; font-weight: 600; letter-spacing: .02em; color: var(--soft); padding: 0; }
 .segments { display: flex; flex-wrap: wrap; margin-top: .25rem; padding: 3px; border-radius: 10px; background: var(--well); width: fit-content; }
 .segments label, .words label { position: relative; cursor: pointer; }
 .segments input, .words input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
 .segments span { display: grid; place-items: center; min-width: 2.3rem; min-height: 1.9rem; padding: 0 .7rem; border-radius: 8px; font-variant-numeric: tabular-nums; }
-.segments input:checked + span { background: var(--surface); color: var(--ink); font-weight: 600; box-shadow: 0 0 0 1px var(--line), 0 1px 3px rgb(0 0 0 / .12); }
+.segments input:checked + span { background: var(--raised); font-weight: 600; box-shadow: 0 0 0 1px rgb(0 0 0 / .06), 0 1px 3px rgb(0 0 0 / .16); }
 .segments input:focus-visible + span, .words input:focus-visible + span, .stage:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .slider { flex: 1 1 11rem; max-width: 20rem; }
 .slider .name { display: flex; justify-content: space-between; }
 output { color: var(--ink); font-variant-numeric: tabular-nums; }
 input[type="range"] { width: 100%; height: 1.9rem; margin: .25rem 0 0; accent-color: var(--accent); }
-.panes { display: grid; grid-template-columns: 1fr 1fr; gap: 1.1rem; margin-top: 1rem; }
-.panes.words-picture { grid-template-columns: minmax(8rem, 2fr) 3fr; }
-.panes.picture-words { grid-template-columns: 3fr 3fr; }
-.pane { min-width: 0; }
-.head { display: flex; gap: .6rem; align-items: baseline; margin-bottom: .35rem; min-height: 1.4em; }
-.head .where { font-size: .82rem; color: var(--ink); font-variant-numeric: tabular-nums; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
-.stage { position: relative; width: 100%; max-width: calc(27rem * var(--aspect)); aspect-ratio: var(--aspect); border-radius: 8px; overflow: hidden; cursor: crosshair; touch-action: pan-y pinch-zoom; background: var(--well); user-select: none; -webkit-user-select: none; }
-canvas { position: absolute; inset: 0; width: 100%; height: 100%; display: block; }
+.quiet .segments { margin: 0; padding: 2px; border-radius: 8px; }
+.quiet .segments span { min-height: 1.45rem; padding: 0 .55rem; border-radius: 6px; font-size: .76rem; }
+.panes { display: grid; grid-template: "source target" auto "hint legend" auto "stats stats" auto / 1fr 1fr; gap: .75rem 1.25rem; margin-top: 1rem; }
+.panes.words-picture { grid-template: "source target" auto "stats target" auto "legend target" auto "hint target" 1fr / minmax(9rem, 2fr) 3fr; }
+.panes.picture-words { grid-template: "source target" auto "source stats" 1fr "hint hint" auto / 1fr 1fr; }
+.panes.words-words { grid-template: "source target" auto "hint stats" auto / 1fr 1fr; }
+.source { grid-area: source; } .target { grid-area: target; } .hint { grid-area: hint; } .legend { grid-area: legend; } dl { grid-area: stats; }
+.picture-words .legend, .words-words .legend { display: none; }
+.pane { min-width: 0; display: flex; flex-direction: column; }
+.head { display: flex; gap: .6rem; align-items: center; margin-bottom: .45rem; min-height: 1.75rem; }
+.head .where { font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.head .quiet { margin-left: auto; }
+.stage { position: relative; width: 100%; max-width: calc(28rem * var(--aspect)); aspect-ratio: var(--aspect); border-radius: 8px; cursor: crosshair; touch-action: pan-y pinch-zoom; background: var(--well); user-select: none; -webkit-user-select: none; }
+canvas { position: absolute; inset: 0; width: 100%; height: 100%; display: block; border-radius: inherit; }
 .words { display: flex; flex-wrap: wrap; gap: .4rem; }
-.words span { display: block; padding: .35rem .75rem; border-radius: 999px; background: var(--well); }
+.words span { display: block; padding: .35rem .8rem; border-radius: 999px; background: var(--well); }
 .words label:hover span { box-shadow: inset 0 0 0 1.5px var(--accent); }
 .words input:checked + span { background: var(--accent); color: var(--on-accent); font-weight: 600; }
-.bars { list-style: none; display: grid; gap: .3rem; }
-.bars li { display: grid; grid-template-columns: minmax(3rem, 7rem) 1fr 3.4rem; align-items: center; gap: .6rem; }
-.bars .word { overflow-wrap: anywhere; }
-.bars .track { height: 1rem; border-radius: 4px; background: var(--well); overflow: hidden; }
-.bars .bar { display: block; height: 100%; }
+.bars { list-style: none; display: grid; grid-template-columns: minmax(3rem, auto) 1fr auto; gap: .45rem .75rem; }
+.bars li { display: grid; grid-template-columns: subgrid; grid-column: 1 / -1; align-items: center; }
+.bars .word { overflow-wrap: anywhere; max-width: 9rem; }
+.bars .track { height: 1.15rem; border-radius: 4px; background: var(--well); overflow: hidden; }
+.bars .bar { display: block; height: 100%; border-radius: 0 3px 3px 0; }
 .bars .value { text-align: right; font-variant-numeric: tabular-nums; }
 .bars .best .word, .bars .best .value { font-weight: 650; }
-.foot { display: flex; flex-wrap: wrap; align-items: center; gap: .7rem 1.6rem; margin-top: .95rem; padding-top: .8rem; border-top: 1px solid var(--line); }
-.legend { display: flex; align-items: center; gap: .5rem; flex: 1 1 12rem; max-width: 22rem; font-size: .8rem; font-variant-numeric: tabular-nums; }
-.ramp { position: relative; flex: 1; height: .6rem; border-radius: 3px; }
+.legend { display: flex; align-items: center; gap: .5rem; font-size: .8rem; font-variant-numeric: tabular-nums; align-self: start; }
+.ramp { position: relative; flex: 1; height: .65rem; border-radius: 3px; }
 .tick { position: absolute; top: -3px; bottom: -3px; width: 3px; margin-left: -1.5px; background: var(--ink); box-shadow: 0 0 0 1.5px var(--surface); border-radius: 2px; }
-dl { display: flex; flex-wrap: wrap; gap: .4rem 1.6rem; }
-dd { font-size: .84rem; color: var(--soft); font-variant-numeric: tabular-nums; white-space: nowrap; min-width: 7.5rem; }
-dd b { font-size: 1rem; font-weight: 650; color: var(--ink); }
-.hint { margin-top: .7rem; font-size: .78rem; color: var(--soft); }
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(9.5rem, 100%), 1fr)); gap: .6rem 1rem; padding-top: .75rem; border-top: 1px solid var(--line); align-self: start; }
+dd { min-height: 1.75rem; font-size: .84rem; color: var(--soft); font-variant-numeric: tabular-nums; }
+dd span { white-space: nowrap; }
+dd b { font-size: 1.12rem; font-weight: 650; color: var(--ink); margin-right: .15rem; }
+.hint { font-size: .78rem; color: var(--soft); }
 .sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @container (max-width: 520px) {
   .card { padding: .9rem .85rem .8rem; }
-  .panes, .panes.words-picture, .panes.picture-words { grid-template-columns: 1fr; gap: .8rem; }
-  .stage { margin-inline: auto; max-width: calc(19rem * var(--aspect)); }
+  .panes, .panes.words-picture, .panes.picture-words, .panes.words-words { grid-template: "source" "target" "legend" "stats" "hint" / minmax(0, 1fr); gap: .7rem; }
+  .stage { margin-inline: auto; max-width: calc(22rem * var(--aspect)); }
+  dl { grid-template-columns: repeat(2, 1fr); }
+  .probe { grid-column: 1 / -1; }
 }
-@media (pointer: coarse) { .segments span, .words span { min-height: 2.75rem; display: grid; place-items: center; min-width: 2.75rem; } }
+@media (pointer: coarse) { .control .segments span, .words span { min-height: 2.75rem; display: grid; place-items: center; min-width: 2.75rem; } }
 @media (prefers-reduced-motion: no-preference) { .segments span, .words span { transition: background-color .15s, box-shadow .15s; } }
 @media (forced-colors: active) { .segments input:checked + span, .words input:checked + span { outline: 2px solid Highlight; } }
 `;

@@ -41,6 +41,7 @@ MAX_BYTES = 300_000  # of the whole static form: module, pictures and maps
 LEVELS = (255, 127, 63, 31)  # grey levels of a map, from fine to coarse; the first that fits is taken
 FINE_LEVELS = 65_535  # used where all maps together hold few values, so that written numbers are right
 FEW_VALUES = 20_000
+STILL_BYTES = 10_000  # kept free for the still picture and its sentence
 LONG_SIDE = 560  # pixels of a picture's longer side, after which it is scaled down
 SOURCE = pathlib.Path(__file__).with_name("explorer.js")
 
@@ -96,10 +97,10 @@ def explore(
             should be compared in height, say over temperatures).
 
     Returns:
-        An `Explorer`. Its static form is at most 300 kB. Values are stored relative to the largest of their map: in
-        65,535 steps where all maps together hold at most 20,000 values, else in 255, or as many of 127, 63, 31 as fit, so a
-        shown value is wrong by at most `maximum / (2 * explorer.levels)`. The largest value, its place and the effective number of
-        keys are computed before that, at full precision.
+        An `Explorer`. Its static form is at most 300 kB. A value is stored in steps of its map's largest: 65,535 of them where
+        all maps together hold at most 20,000 values, else the finest of 255, 127, 63, 31 that fits. So a shown value is wrong
+        by at most `largest / (2 * explorer.levels)`. The largest value, its place and the effective number of keys
+        (e to the entropy, shown where every map sums to 1) are computed before that, at full precision.
 
     Raises:
         ValueError: shapes that do not fit together, values that are NaN, infinite or negative, a picture outside [0, 1],
@@ -127,7 +128,7 @@ def explore(
     spec_queries = _places("queries", queries, Q, source_words, picture, grid)
     if flat_keys:
         like = spec_queries if spec_queries["kind"] == "grid" else {}
-        same = (like["rows"], like["cols"]) if like and Q == maps.shape[-1] else None
+        same = (like["rows"], like["cols"]) if like and maps.shape[-1] == Q else None
         spec_keys = _places("keys", keys, maps.shape[-1], target_words, target, same)
     elif target_words is not None:
         raise ValueError(f"maps: the target is a list of words, so maps must end in (Q, {len(target_words)}); got {maps.shape}")
@@ -195,7 +196,7 @@ class Explorer(anywidget.AnyWidget):
     def __init__(self, spec, maps, *, query, choice, view, pictures):
         self._maps, self._pictures = maps, pictures
         self._selectors = dict(spec["selectors"])
-        spec, data = self._pack(spec, maps, choice)
+        spec, data = self._pack(spec, maps)
         first = {name: options[0] for name, options in self._selectors.items()}
         super().__init__(_spec=spec, _data=data, query=query, choice=first, view=view)
         self.choice = choice
@@ -248,7 +249,7 @@ class Explorer(anywidget.AnyWidget):
         maps = _maps(maps, self._selectors)
         if maps.shape != self._maps.shape:
             raise ValueError(f"maps: expected shape {self._maps.shape}, as at first; got {maps.shape}")
-        spec, data = self._pack(self._spec, maps, self.choice)
+        spec, data = self._pack(self._spec, maps)
         self._maps = maps
         with self.hold_sync():
             self._spec, self._data = spec, data
@@ -277,7 +278,8 @@ class Explorer(anywidget.AnyWidget):
     def to_html(self):
         """The static form: a string of HTML with everything in it, ≤ 300 kB, to stand in any page, any number of times."""
         state = {"query": self.query, "choice": self.choice, "view": self.view, "_spec": self._spec}
-        return _static(state, self._data, self._fallback(), self.summary)
+        page = _static(state, self._data, self._still(), self.summary)
+        return page if len(page.encode()) <= MAX_BYTES else _static(state, self._data, "", self.summary)
 
     def _repr_mimebundle_(self, **kwargs):
         live, metadata = super()._repr_mimebundle_(**kwargs)
@@ -286,7 +288,7 @@ class Explorer(anywidget.AnyWidget):
             bundle = {**live, **bundle}
         return bundle, metadata
 
-    def _fallback(self):
+    def _still(self):
         """A small still of the start state, for pages where scripts do not run."""
         keys, target = self._spec["keys"], self._pictures[1]
         if keys["kind"] != "grid":
@@ -298,20 +300,20 @@ class Explorer(anywidget.AnyWidget):
         heat = matplotlib.colormaps["magma"](response / peak)[..., :3]
         right = _resized(heat, width, height, smooth=False)
         if target is not None and self.view == "overlay":
-            grey = _resized(target, width, height).mean(-1, keepdims=True) * 0.8
-            alpha = _resized(np.sqrt(response / peak)[..., None].repeat(3, -1), width, height, smooth=False) * 0.85
-            right = grey * (1 - alpha) + right * alpha
+            grey = _resized(target, width, height).mean(-1, keepdims=True) * 0.42
+            right = 1 - (1 - grey) * (1 - right)  # blended like light, as explorer.js does
         left = [] if self._pictures[0] is None else [_resized(self._pictures[0], width, height), np.ones((height, 8, 3))]
-        return _data_url(np.concatenate([*left, right], axis=1), quality=70)
+        return _data_url(np.concatenate([*left, right], axis=1), quality=60)
 
     @staticmethod
-    def _pack(spec, maps, choice):
+    def _pack(spec, maps):
         """Spec and data of the finest quantisation that fits into MAX_BYTES."""
         few = maps.size <= FEW_VALUES
         for levels in (FINE_LEVELS,) if few else LEVELS:
             data, distribution = _quantised(maps, len(spec["selectors"]), levels)
             spec = {**spec, "levels": levels, "distribution": distribution}
-            size = len(_static({"query": 0, "choice": {}, "view": "overlay", "_spec": spec}, data, "", "")) + 12_000
+            state = {"query": 0, "choice": {}, "view": "overlay", "_spec": spec}
+            size = len(_static(state, data, "", "").encode()) + STILL_BYTES
             if size <= MAX_BYTES:
                 return spec, data
         raise ValueError(
@@ -327,9 +329,10 @@ def _static(state, data, still, summary):
     payload = payload.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     key = f"{zlib.crc32(payload.encode()):08x}"
     picture = f'<img src="{still}" alt="" style="max-width:100%">' if still else ""
-    title, summary = html.escape(title), html.escape(summary)
+    title, summary = html.escape(title), html.escape(summary[:1].upper() + summary[1:])
     return f"""<div class="attn-explorer" data-key="{key}"><figure role="group" aria-label="{title}" style="margin:0">{picture}
-<figcaption><strong>{title}</strong> (still): {summary}. <noscript>With JavaScript this figure is interactive.</noscript></figcaption></figure></div>
+<figcaption><strong>{title}</strong> (still): {summary}.
+<noscript>With JavaScript this figure is interactive.</noscript></figcaption></figure></div>
 <script type="module">
 {SOURCE.read_text("utf-8")}
 const state = {payload};
@@ -411,7 +414,7 @@ def _maps(maps, selectors):
     if not np.isfinite(maps).all():
         raise ValueError("maps: holds NaN or infinite values")
     if maps.min() < 0:
-        raise ValueError(f"maps: expected values ≥ 0; got {maps.min():.3g}: clip or shift scores first, or show the softmax of them")
+        raise ValueError(f"maps: expected values ≥ 0; got {maps.min():.3g}: clip or shift them, or take their softmax, first")
     return maps
 
 
@@ -435,7 +438,7 @@ def _places(name, value, count, words, picture, grid):
     if array.shape == (2,):
         rows, cols = (int(n) for n in array)
         if rows < 1 or cols < 1 or rows * cols != count:
-            raise ValueError(f"{name}: a {rows} × {cols} grid has {rows * cols} cells; maps {'end in' if name == 'keys' else 'hold'} {count}")
+            raise ValueError(f"{name}: a {rows} × {cols} grid has {rows * cols} cells, but maps have {count} {name}")
         return {"kind": "grid", "rows": rows, "cols": cols}
     if array.shape != (count, 4):
         raise ValueError(f"{name}: expected (rows, cols), boxes ({count}, 4) or {count} words; got shape {array.shape}")
