@@ -237,7 +237,7 @@ def scenes(
     return Scenes(images, labels, boxes, masks, colours, _captions(labels, boxes, colours))
 
 
-def cued_search(n, *, seed, split="train", size=32, cells=4, digits=6, background="black", noise=0.06):
+def cued_search(n, *, seed, split="train", size=32, cells=4, digits=6, background="photo", noise=0.03):
     """n pictures for cued visual search: name the digit that has the colour of the square.
 
     Args:
