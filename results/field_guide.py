@@ -1,0 +1,179 @@
+"""Measure every mechanism of chapter 06 and write results/field_guide.json.
+
+    python results/field_guide.py [--repeats 15] [--threads 1] [--sides 16 32 64] [--out results/field_guide.json]
+
+One row per mechanism: parameters, FLOPs of one forward pass, seconds and peak memory of forward + backward, at several
+sides of the feature map, and the exponent p of a fit `value ~ pixels^p`. Repeats are interleaved (every mechanism and
+side once, in random order, then again), medians are kept, and times are also given as multiples of the 3×3
+convolution's, measured in the same repeat. Run it on a machine that does nothing else; it takes a few minutes.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import random
+import statistics
+import time
+from pathlib import Path
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler is to measure, not to report on itself
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from attn_utils.conv_attention import CBAM, ECA, SE, AttentionGate, NonLocal
+from attn_utils.detr_attention import DeformableAttention, ObjectQueries
+from attn_utils.efficient import AxialAttention, GridAttention, RelativeAttention, WindowAttention
+from attn_utils.layers import MultiHeadAttention
+from attn_utils.train import count_parameters
+
+CHANNELS, HEADS, WINDOW, POINTS, QUERIES = 64, 2, 8, 4, 16
+BASELINE = "3×3 convolution"
+
+
+def mechanisms(side):
+    """{name: (module, its inputs)} for one picture whose feature map has 64 channels and side × side pixels."""
+    channels_first = torch.randn(1, CHANNELS, side, side, requires_grad=True)
+    coarse = torch.randn(1, 2 * CHANNELS, side // 2, side // 2, requires_grad=True)
+    grid = torch.randn(1, side, side, CHANNELS, requires_grad=True)
+    tokens = torch.randn(1, side * side, CHANNELS, requires_grad=True)
+    size = {"dim": CHANNELS, "heads": HEADS}
+    return {
+        BASELINE: (nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), [channels_first]),
+        "SE": (SE(CHANNELS), [channels_first]),
+        "ECA": (ECA(CHANNELS), [channels_first]),
+        "CBAM": (CBAM(CHANNELS), [channels_first]),
+        "attention gate": (AttentionGate(CHANNELS, gate_channels=2 * CHANNELS), [channels_first, coarse]),
+        "non-local": (NonLocal(CHANNELS), [channels_first]),
+        "global, explicit": (GridAttention(**size), [grid]),
+        "global, fused": (MultiHeadAttention(**size), [tokens]),
+        "relative positions": (RelativeAttention(**size, height=side, width=side), [grid]),
+        "windows": (WindowAttention(**size, window=WINDOW), [grid]),
+        "shifted windows": (WindowAttention(**size, window=WINDOW, shift=WINDOW // 2), [grid]),
+        "axial": (AxialAttention(**size), [grid]),
+        "deformable": (DeformableAttention(**size, points=POINTS), [grid]),
+        "object queries": (ObjectQueries(**size, queries=QUERIES), [tokens]),
+    }
+
+
+def forward_backward(module, inputs):
+    for tensor in (*inputs, *module.parameters()):
+        tensor.grad = None
+    out = module(*inputs)
+    out.backward(torch.ones_like(out))
+
+
+def forward_flops(module, inputs):
+    """FLOPs of matrix products and convolutions, a multiplication and an addition each; nothing else is counted."""
+    counter = FlopCounterMode(display=False)
+    with counter, sdpa_kernel(SDPBackend.MATH):  # the counter does not see inside the fused kernel of the CPU
+        module(*inputs)
+    return counter.get_total_flops()
+
+
+def peak_bytes(module, inputs):
+    """Most bytes that one forward + backward holds at a time beyond what it was given, from PyTorch's own allocations."""
+    forward_backward(module, inputs)
+    for tensor in (*inputs, *module.parameters()):
+        tensor.grad = None
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        forward_backward(module, inputs)
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    events.sort(key=lambda e: e.start_ns())
+    return int(np.cumsum([e.nbytes() for e in events]).max())
+
+
+def exponent(sides, values):
+    """p of the least-squares line through (log pixels, log value)."""
+    return float(np.polyfit(np.log([side * side for side in sides]), np.log(values), 1)[0])
+
+
+def measure(sides, repeats):
+    cases = {(name, side): case for side in sides for name, case in mechanisms(side).items()}
+    seconds = {key: [] for key in cases}
+    for case in cases.values():
+        forward_backward(*case)  # warm up
+    order = list(cases)
+    for _ in range(repeats):
+        random.shuffle(order)
+        for key in order:
+            start = time.perf_counter()
+            forward_backward(*cases[key])
+            seconds[key].append(time.perf_counter() - start)
+
+    rows = {}
+    for name in mechanisms(sides[0]):
+        median = [statistics.median(seconds[name, side]) for side in sides]
+        ratios = [
+            statistics.median(a / b for a, b in zip(seconds[name, side], seconds[BASELINE, side], strict=True))
+            for side in sides
+        ]
+        flops = [forward_flops(*cases[name, side]) for side in sides]
+        memory = [peak_bytes(*cases[name, side]) for side in sides]
+        rows[name] = {
+            "parameters": [count_parameters(cases[name, side][0]) for side in sides],
+            "flops": flops,
+            "milliseconds": [1e3 * s for s in median],
+            "times_convolution": ratios,
+            "peak_bytes": memory,
+            "exponents": {
+                "flops": exponent(sides, flops) if min(flops) > 0 else None,
+                "time": exponent(sides, median),
+                "memory": exponent(sides, memory),
+            },
+        }
+    return rows
+
+
+def machine():
+    """The machine in words: its processor and how many cores this process may use."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        processor = platform.processor() or "unknown processor"
+    return f"{platform.system()}, {platform.machine()}, {processor}, {torch.get_num_threads()} of its cores used"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--sides", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    random.seed(0)
+    start = time.perf_counter()
+    rows = measure(arguments.sides, arguments.repeats)
+    record = {
+        "what": "one picture, 64 channels, forward + backward, float32 on the CPU",
+        "sides": arguments.sides,
+        "settings": {"channels": CHANNELS, "heads": HEADS, "window": WINDOW, "points": POINTS, "queries": QUERIES},
+        "provenance": {
+            "command": "python results/field_guide.py",
+            "date": datetime.date.today().isoformat(),
+            "machine": machine(),
+            "threads": arguments.threads,
+            "repeats": arguments.repeats,
+            "seconds": round(time.perf_counter() - start),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+        "rows": rows,
+    }
+    arguments.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name, row in rows.items():
+        print(f"{name:20}", row["parameters"], [round(m, 2) for m in row["milliseconds"]], row["exponents"])
+
+
+if __name__ == "__main__":
+    main()
