@@ -2,6 +2,7 @@
 
     python tools/execute.py                     every chapter, in order
     python tools/execute.py 07_classification   one of them
+    python tools/execute.py --tidy              run nothing, only take out metadata that an editor left
 
 What is written differs from what was there only where the outputs do: no timing, no widget state, no scratch metadata.
 """
@@ -36,22 +37,32 @@ def execute(path, *, timeout):
     start = time.perf_counter()
     client.execute()
     seconds = time.perf_counter() - start
+    write(notebook, path)
+    return seconds, max(peak, default=0)
+
+
+def write(notebook, path):
+    """Write a notebook without what says more about one machine or editor than about the chapter."""
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)
+        for noise in ("execution", "ExecuteTime", "collapsed", "jupyter", "lines_to_next_cell"):
+            cell.metadata.pop(noise, None)
     nbformat.write(notebook, path)
-    return seconds, max(peak, default=0)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("chapters", nargs="*", help="names such as 07_classification; every chapter if none is given")
     parser.add_argument("--timeout", type=float, default=900, help="seconds that one cell may take")
+    parser.add_argument("--tidy", action="store_true", help="run nothing, only tidy the metadata")
     options = parser.parse_args()
     paths = [NOTEBOOKS / f"{Path(name).stem}.ipynb" for name in options.chapters] or sorted(NOTEBOOKS.glob("*.ipynb"))
     if missing := [path.name for path in paths if not path.exists()]:
-        parser.error(f"no such chapter: {', '.join(missing)}; there are {', '.join(p.stem for p in sorted(NOTEBOOKS.glob('*.ipynb')))}")
+        parser.error(f"not in notebooks/: {', '.join(missing)}")
     for path in paths:
+        if options.tidy:
+            write(nbformat.read(path, as_version=4), path)
+            continue
         print(f"{path.stem:<24}", end="", flush=True)
         try:
             seconds, peak = execute(path, timeout=options.timeout)
