@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from attn_utils.positions import sincos_2d
 
-
 # ---------------------------------------------------------------------------------------------------- functions
+
 
 def attention(
     q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, scale: float | None = None, dropout_p: float = 0.0
@@ -47,13 +47,13 @@ def attention(
     if mask is not None:
         mask = _check_mask(mask, (*torch.broadcast_shapes(q.shape[:-2], k.shape[:-2]), q.shape[-2], k.shape[-2]), q.device)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    scores = scale * q @ k.transpose(-2, -1)                                      # (..., N, M)
+    scores = scale * q @ k.transpose(-2, -1)  # (..., N, M)
     if mask is None:
         weights = scores.softmax(dim=-1)
     else:
         # A row of -inf becomes NaN in the softmax; every entry of such a row is masked, so the second fill makes it 0.
         weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1).masked_fill(~mask, 0.0)
-    out = F.dropout(weights, dropout_p) @ v if dropout_p else weights @ v         # (..., N, d_v)
+    out = F.dropout(weights, dropout_p) @ v if dropout_p else weights @ v  # (..., N, d_v)
     return out, weights
 
 
@@ -107,6 +107,7 @@ def _check_tokens(name: str, x: Tensor, width: int) -> None:
 
 # ------------------------------------------------------------------------------------------------------- layers
 
+
 class MultiHeadAttention(nn.Module):
     """Multi-head attention: self-attention, or cross-attention when `context_dim` is given.
 
@@ -139,22 +140,22 @@ class MultiHeadAttention(nn.Module):
             self.q = nn.Linear(dim, dim, bias=bias)
             self.kv = nn.Linear(context_dim, 2 * dim, bias=bias)
         self.out = nn.Linear(dim, dim, bias=bias)
-        self.weights = nn.Identity()      # sees the weights when a recorder has hooked it; otherwise never called
+        self.weights = nn.Identity()  # sees the weights when a recorder has hooked it; otherwise never called
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        q, k, v = (self._split(t) for t in self._project(x, context))             # (B, heads, N | M, d)
+        q, k, v = (self._split(t) for t in self._project(x, context))  # (B, heads, N | M, d)
         if mask is not None:
             (B, heads, N, _), M = q.shape, k.shape[2]
             if mask.ndim == 3:
-                mask = mask[:, None]                                              # (B, 1, N, M)
+                mask = mask[:, None]  # (B, 1, N, M)
             mask = _check_mask(mask, (B, heads, N, M), q.device)
         dropout_p = self.dropout if self.training else 0.0
         if self.weights._forward_hooks:
-            out, weights = attention(q, k, v, mask=mask, dropout_p=dropout_p)     # (B, heads, N, d), (B, heads, N, M)
+            out, weights = attention(q, k, v, mask=mask, dropout_p=dropout_p)  # (B, heads, N, d), (B, heads, N, M)
             self.weights(weights)
         else:
-            out = fused_attention(q, k, v, mask=mask, dropout_p=dropout_p)        # (B, heads, N, d)
-        return self.out(out.transpose(1, 2).flatten(2))                           # (B, N, D)
+            out = fused_attention(q, k, v, mask=mask, dropout_p=dropout_p)  # (B, heads, N, d)
+        return self.out(out.transpose(1, 2).flatten(2))  # (B, N, D)
 
     def _project(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, ...]:
         _check_tokens("x", x, self.dim)
@@ -163,7 +164,7 @@ class MultiHeadAttention(nn.Module):
                 raise ValueError("this is a self-attention layer: give context_dim=... to attend to a context")
             if x.shape[1] == 0:
                 raise ValueError("the set of keys is empty: x has no tokens")
-            return self.qkv(x).chunk(3, dim=-1)                                   # 3 × (B, N, D), views: no copy
+            return self.qkv(x).chunk(3, dim=-1)  # 3 × (B, N, D), views: no copy
         if context is None:
             raise ValueError("this is a cross-attention layer: call it with a context")
         _check_tokens("context", context, self.context_dim)
@@ -171,10 +172,10 @@ class MultiHeadAttention(nn.Module):
             raise ValueError(f"x and context must have the same batch size, got {x.shape[0]} and {context.shape[0]}")
         if context.shape[1] == 0:
             raise ValueError("the set of keys is empty: context has no tokens")
-        return self.q(x), *self.kv(context).chunk(2, dim=-1)                      # (B, N, D), 2 × (B, M, D)
+        return self.q(x), *self.kv(context).chunk(2, dim=-1)  # (B, N, D), 2 × (B, M, D)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)                  # (B, heads, tokens, d)
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, tokens, d)
 
     def extra_repr(self) -> str:
         return f"heads={self.heads}, head_dim={self.dim // self.heads}, dropout={self.dropout}"
@@ -198,9 +199,7 @@ class Block(nn.Module):
     a context, to `nn.TransformerDecoderLayer(norm_first=True)`.
     """
 
-    def __init__(
-        self, dim: int, *, heads: int, mlp_ratio: float = 4.0, dropout: float = 0.0, context_dim: int | None = None
-    ):
+    def __init__(self, dim: int, *, heads: int, mlp_ratio: float = 4.0, dropout: float = 0.0, context_dim: int | None = None):
         super().__init__()
         hidden = round(mlp_ratio * dim)
         self.norm_attention = nn.LayerNorm(dim)
@@ -216,7 +215,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, mask: Tensor | None = None, context: Tensor | None = None, context_mask: Tensor | None = None
     ) -> Tensor:
-        x = x + self.drop(self.attention(self.norm_attention(x), mask=mask))      # (B, N, D)
+        x = x + self.drop(self.attention(self.norm_attention(x), mask=mask))  # (B, N, D)
         if self.context_dim is not None:
             x = x + self.drop(self.cross(self.norm_cross(x), context, context_mask))
         elif context is not None:
@@ -241,7 +240,7 @@ class PatchEmbed(nn.Module):
     def __init__(self, *, patch: int, dim: int, channels: int = 3):
         super().__init__()
         self.patch = patch
-        self.project = nn.Conv2d(channels, dim, kernel_size=patch, stride=patch)   # one patch per kernel position
+        self.project = nn.Conv2d(channels, dim, kernel_size=patch, stride=patch)  # one patch per kernel position
 
     def forward(self, image: Tensor) -> Tensor:
         if image.ndim != 4:
@@ -249,7 +248,7 @@ class PatchEmbed(nn.Module):
         H, W = image.shape[-2:]
         if H % self.patch or W % self.patch:
             raise ValueError(f"a picture of {H} × {W} pixels cannot be cut into patches of side {self.patch}")
-        return self.project(image).flatten(2).transpose(1, 2)                     # (B, N, D)
+        return self.project(image).flatten(2).transpose(1, 2)  # (B, N, D)
 
 
 class ViT(nn.Module):
@@ -273,9 +272,20 @@ class ViT(nn.Module):
     """
 
     def __init__(
-        self, *, image_size: int | tuple[int, int], patch: int, classes: int, dim: int, depth: int, heads: int,
-        mlp_ratio: float = 4.0, channels: int = 3, dropout: float = 0.0, readout: str = "class_token",
-        positions: str = "learned", stem: nn.Module | None = None,
+        self,
+        *,
+        image_size: int | tuple[int, int],
+        patch: int,
+        classes: int,
+        dim: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: float = 4.0,
+        channels: int = 3,
+        dropout: float = 0.0,
+        readout: str = "class_token",
+        positions: str = "learned",
+        stem: nn.Module | None = None,
     ):
         super().__init__()
         H, W = (image_size, image_size) if isinstance(image_size, int) else image_size
@@ -288,9 +298,7 @@ class ViT(nn.Module):
         self.class_token = nn.Parameter(torch.randn(dim) * 0.02) if readout == "class_token" else None
         self.positions = _positions(positions, *self.grid, dim)
         self.drop = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(
-            Block(dim, heads=heads, mlp_ratio=mlp_ratio, dropout=dropout) for _ in range(depth)
-        )
+        self.blocks = nn.ModuleList(Block(dim, heads=heads, mlp_ratio=mlp_ratio, dropout=dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, classes)
 
@@ -299,11 +307,11 @@ class ViT(nn.Module):
             raise ValueError(f"image must be {self.image_size} pixels (H, W), got {tuple(image.shape[-2:])}")
         x = self.embed(image)
         if x.ndim == 4:
-            x = x.flatten(2).transpose(1, 2)                                      # (B, N, D)
+            x = x.flatten(2).transpose(1, 2)  # (B, N, D)
         if self.positions is not None:
             x = x + self.positions
         if self.class_token is not None:
-            x = torch.cat([self.class_token.expand(len(x), 1, -1), x], dim=1)     # (B, 1 + N, D)
+            x = torch.cat([self.class_token.expand(len(x), 1, -1), x], dim=1)  # (B, 1 + N, D)
         x = self.drop(x)
         for block in self.blocks:
             x = block(x)
@@ -312,10 +320,10 @@ class ViT(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         x = self.features(image)
         if self.readout == "class_token":
-            x = x[:, 0]                                                           # (B, D)
+            x = x[:, 0]  # (B, D)
         elif self.readout == "mean":
-            x = x.mean(dim=1)                                                     # (B, D)
-        return self.head(x)                                                       # (B, classes) or (B, N, classes)
+            x = x.mean(dim=1)  # (B, D)
+        return self.head(x)  # (B, classes) or (B, N, classes)
 
 
 def _positions(kind: str, rows: int, columns: int, dim: int) -> nn.Parameter | None:
@@ -331,6 +339,7 @@ def _positions(kind: str, rows: int, columns: int, dim: int) -> nn.Parameter | N
 
 
 # ------------------------------------------------------------------------------------------------------ presets
+
 
 def vit_mini(**options) -> ViT:
     """The size this book trains: width 64, 3 blocks, 2 heads, MLP × 2 (about 0.1 million parameters)."""

@@ -1,8 +1,8 @@
-"""Look at attention weights without changing the model that makes them.
+"""Look at attention weights without changing the model that makes them::
 
-    with record_attention(model) as maps:
-        model(images)
-    maps["blocks.0.attention"]                # (B, heads, N, M)
+with record_attention(model) as maps:
+    model(images)
+maps["blocks.0.attention"]                # (B, heads, N, M)
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,9 +34,7 @@ def record_attention(model: nn.Module, *, grad: bool = False) -> Iterator[dict[s
         RuntimeError: nothing ran inside the block, a layer ran twice (which run is meant? open one recorder per pass),
             or the weights hold NaN.
     """
-    layers = {
-        name: layer for name, layer in model.named_modules() if isinstance(getattr(layer, "weights", None), nn.Identity)
-    }
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(getattr(layer, "weights", None), nn.Identity)}
     if not layers:
         raise ValueError(f"{type(model).__name__} has no attention layer that can be recorded")
     maps: dict[str, Tensor] = {}
@@ -86,13 +84,13 @@ def rollout(maps: Mapping[str, Tensor], *, residual: float = 0.5) -> Tensor:
         raise ValueError("maps is empty: record a forward pass first")
     if not 0.0 <= residual <= 1.0:
         raise ValueError(f"residual must be in [0, 1], got {residual}")
-    layers = [weights.mean(dim=1) for weights in maps.values()]                   # (B, N, N) each
+    layers = [weights.mean(dim=1) for weights in maps.values()]  # (B, N, N) each
     shape = layers[0].shape
     for name, layer in zip(maps, layers, strict=True):
         if layer.shape != shape or layer.shape[-1] != layer.shape[-2]:
             raise ValueError(f"rollout takes self-attention maps of one size, got {tuple(maps[name].shape)} for {name!r}")
     identity = torch.eye(shape[-1], dtype=layers[0].dtype, device=layers[0].device)
-    total = identity.expand(shape)                                                # (B, N, N)
+    total = identity.expand(shape)  # (B, N, N)
     for layer in layers:
         mixed = residual * identity + (1 - residual) * layer
         total = mixed / mixed.sum(dim=-1, keepdim=True) @ total

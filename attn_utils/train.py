@@ -1,7 +1,7 @@
-"""Train and evaluate small models, with as little machinery as that takes.
+"""Train and evaluate small models, with as little machinery as that takes::
 
-    history = fit(model, (images, labels), loss, epochs=5, seed=0)
-    scores = evaluate(model, (images, labels), metric)
+history = fit(model, (images, labels), loss, epochs=5, seed=0)
+scores = evaluate(model, (images, labels), metric)
 """
 
 import math
@@ -53,7 +53,7 @@ class History:
 
     loss: list[float] = field(default_factory=list)
     lr: list[float] = field(default_factory=list)
-    metrics: dict[str, list[float]] = field(default_factory=dict)     # what `loss` returned beside the loss
+    metrics: dict[str, list[float]] = field(default_factory=dict)  # what `loss` returned beside the loss
     validation: list[tuple[int, dict]] = field(default_factory=list)  # (steps done, what `validate` returned)
     seconds: float = 0.0
     interrupted: bool = False
@@ -139,7 +139,7 @@ def fit(
             dist.broadcast(tensor.data, src=0)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=steps + 1, pct_start=warmup)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=steps, pct_start=warmup)
     history = History()
     batches = _batches(n, batch_size, seed)
     progress = person_is_watching() if progress is None else progress
@@ -170,7 +170,7 @@ def fit(
                 history.loss.append(value.item())
                 history.lr.append(schedule.get_last_lr()[0])
                 for name, number in numbers.items():
-                    history.metrics.setdefault(name, []).append(float(number))
+                    history.metrics.setdefault(name, []).append(torch.as_tensor(number).item())
                 schedule.step()
                 bar.update()
                 if progress and step % 10 == 0:
