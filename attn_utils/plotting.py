@@ -345,3 +345,71 @@ def timeline(entries, kinds, *, size=(4.4, 8.6)):
     ax.set(xlim=(-2.6, 8), ylim=(len(entries) - 0.3, -0.7))
     ax.axis("off")
     return fig
+
+
+# ----------------------------------------------------------------------------- chapter 04, the formula
+
+
+def query_maps(picture, maps, query, titles, *, columns=3, cmap=WEIGHTS, cell=2.15, shared=False):
+    """A picture with one query marked on it, then several maps of that query on the same grid.
+
+    Args:
+        picture: As ``as_picture`` takes it, H × W pixels.
+        maps: (K, h, w), one map for each title.
+        query: Its place on the grid as row and column, or None where the maps belong to no query.
+        titles: A title for each map.
+        columns: Panels in a row, the picture included.
+        cmap: Colour map; with ``SIGNED`` each map spans its range evenly around 0.
+        cell: Width of one panel in inches.
+        shared: One range of colours for all maps instead of one for each.
+    """
+    picture, maps = as_picture(picture), np.asarray(maps)
+    height, width = picture.shape[:2]
+    rows = -(-(len(maps) + 1) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(columns * cell, rows * (cell * height / width + 0.32)), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    axes.flat[0].imshow(picture, cmap="gray", extent=(0, width, height, 0))
+    axes.flat[0].set_title("the picture" if query is None else "the query")
+    for ax, one, title in zip(axes.flat[1:], maps, titles):
+        of = maps if shared else one
+        top = np.abs(of).max()
+        ax.imshow(one, cmap=cmap, vmin=-top if cmap == SIGNED else 0, vmax=top, extent=(0, width, height, 0))
+        ax.set_title(title)
+    if query is not None:
+        x, y = (query[1] + 0.5) * width / maps.shape[2], (query[0] + 0.5) * height / maps.shape[1]
+        for ax in axes.flat[: len(maps) + 1]:
+            ax.plot(x, y, "o", ms=9, mfc="none", mec="white", mew=3)
+            ax.plot(x, y, "o", ms=9, mfc="none", mec=PALETTE[5], mew=1.5)
+    return fig
+
+
+def picture_row(picture, row, series, *, points=None, points_label=None, ylabel="brightness"):
+    """A row of pixels marked on its picture, and below it curves over that row.
+
+    Args:
+        picture: As ``as_picture`` takes it, W pixels wide.
+        row: Which row is marked.
+        series: ``{name: (W,) values}``; the first is drawn in grey, as the truth.
+        points: (x, y) of known points, or None.
+        points_label: What they are.
+        ylabel: What the curves show.
+    """
+    picture = as_picture(picture)
+    height, width = picture.shape[:2]
+    fig, (above, below) = plt.subplots(
+        2, 1, figsize=(6.4, 6.4 * height / width + 2.9), sharex=True, height_ratios=[6.0 * height / width, 2.7]
+    )
+    above.imshow(picture, cmap="gray", extent=(0, width, height, 0), aspect="auto")
+    above.axhline(row + 0.5, color=PALETTE[5], lw=2)
+    above.axis("off")
+    for i, (name, values) in enumerate(series.items()):
+        colour, thick = ("0.6", 3.5) if i == 0 else (PALETTE[[0, 5, 2, 3][i - 1]], 1.8)
+        below.plot(np.arange(width) + 0.5, values, color=colour, lw=thick, label=name)
+    if points is not None:
+        below.plot(np.asarray(points[0]) + 0.5, points[1], "o", ms=5, color=PALETTE[7], label=points_label)
+    below.set(xlabel="column in pixels", ylabel=ylabel, xlim=(0, width))
+    low, high = below.get_ylim()
+    below.set_ylim(low, high + 0.32 * (high - low))
+    below.legend(ncols=2, loc="upper center", fontsize=9)
+    return fig
