@@ -22,7 +22,7 @@ def assign_section_numbers(self, env):
         numbers = env.toc_secnumbers[docname] = {}
         for reference in contents.findall(lambda node: "anchorname" in getattr(node, "attributes", {})):
             anchor = reference["anchorname"]
-            numbers[anchor] = () if anchor else number
+            numbers[anchor] = None if anchor else number
             reference["secnumber"] = None if anchor else number
         env.titles[docname]["secnumber"] = number
     return [docname for docname, numbers in env.toc_secnumbers.items() if numbers != before.get(docname)]
