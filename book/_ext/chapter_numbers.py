@@ -29,9 +29,10 @@ def assign_section_numbers(self, env):
 
 
 def replace_numbering(app):
-    TocTreeCollector.assign_section_numbers = assign_section_numbers
+    for collector in (TocTreeCollector, *TocTreeCollector.__subclasses__()):  # sphinx-external-toc brings its own
+        collector.assign_section_numbers = assign_section_numbers
 
 
 def setup(app):
-    app.connect("builder-inited", replace_numbering)  # late: after Jupyter Book's own numbering has put itself there
+    app.connect("builder-inited", replace_numbering)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
