@@ -121,7 +121,7 @@ def weight_matrix(weights, *, title=None, xlabel="key", ylabel="query", label="w
     return fig
 
 
-def responses(picture, maps, queries, *, titles=None, cmap=WEIGHTS, cell=2.1, alpha=0.75):
+def responses(picture, maps, queries, *, titles=None, columns=None, cmap=WEIGHTS, cell=2.1, alpha=0.75):
     """Where each of a few queries looks: the picture with the query marked, then its map laid over the picture.
 
     Args:
@@ -129,20 +129,24 @@ def responses(picture, maps, queries, *, titles=None, cmap=WEIGHTS, cell=2.1, al
         maps: (Q, h, w), the weights of each query over a grid of h × w keys.
         queries: (Q, 2), the query's place on that grid as row and column.
         titles: A title for each map, or None.
+        columns: How many panels in a row, the picture with the queries included; all by default, at most 4 is readable on a phone.
         cmap: Colour map of the weights.
         cell: Width of one panel in inches.
         alpha: How strongly the map covers the picture.
     """
     picture, maps = as_picture(picture), np.asarray(maps)
     height, width = picture.shape[:2]
-    rows, columns = maps.shape[1:]
-    fig, axes = plt.subplots(1, len(maps) + 1, figsize=((len(maps) + 1) * cell, cell * height / width + 0.35), squeeze=False)
-    axes = axes[0]
+    key_rows, key_columns = maps.shape[1:]
+    across = columns or len(maps) + 1
+    down = -(-(len(maps) + 1) // across)
+    fig, axes = plt.subplots(down, across, figsize=(across * cell, down * (cell * height / width + 0.35)), squeeze=False)
+    axes = axes.ravel()
     for ax in axes:
-        ax.imshow(picture, cmap="gray", extent=(0, width, height, 0))
         ax.axis("off")
+    for ax in axes[: len(maps) + 1]:
+        ax.imshow(picture, cmap="gray", extent=(0, width, height, 0))
     for i, (weights, (row, column)) in enumerate(zip(maps, queries, strict=True)):
-        x, y = (column + 0.5) * width / columns, (row + 0.5) * height / rows
+        x, y = (column + 0.5) * width / key_columns, (row + 0.5) * height / key_rows
         colour = PALETTE[5]
         axes[0].text(x, y, str(i + 1), color="white", ha="center", va="center", fontweight="bold",
                      bbox={"boxstyle": "circle,pad=0.25", "fc": colour, "ec": "white"})
@@ -355,7 +359,7 @@ def query_maps(picture, maps, query, titles, *, columns=3, cmap=WEIGHTS, cell=2.
 
     Args:
         picture: As ``as_picture`` takes it, H × W pixels.
-        maps: (K, h, w), one map for each title.
+        maps: (K, h, w), one map for each title; NaN marks keys that the query may not ask, drawn grey.
         query: Its place on the grid as row and column, or None where the maps belong to no query.
         titles: A title for each map.
         columns: Panels in a row, the picture included.
@@ -373,8 +377,9 @@ def query_maps(picture, maps, query, titles, *, columns=3, cmap=WEIGHTS, cell=2.
     axes.flat[0].set_title("the picture" if query is None else "the query")
     for ax, one, title in zip(axes.flat[1:], maps, titles):
         of = maps if shared else one
-        top = np.abs(of).max()
-        ax.imshow(one, cmap=cmap, vmin=-top if cmap == SIGNED else 0, vmax=top, extent=(0, width, height, 0))
+        top = np.nanmax(np.abs(of))
+        colours = plt.get_cmap(cmap).with_extremes(bad="#c8c8c8")
+        ax.imshow(one, cmap=colours, vmin=-top if cmap == SIGNED else 0, vmax=top, extent=(0, width, height, 0))
         ax.set_title(title)
     if query is not None:
         x, y = (query[1] + 0.5) * width / maps.shape[2], (query[0] + 0.5) * height / maps.shape[1]
@@ -412,4 +417,47 @@ def picture_row(picture, row, series, *, points=None, points_label=None, ylabel=
     low, high = below.get_ylim()
     below.set_ylim(low, high + 0.32 * (high - low))
     below.legend(ncols=2, loc="upper center", fontsize=9)
+    return fig
+
+
+def channel_gates(names, colours, averages, gates):
+    """The average of every channel, and beside it the gates that were made of the averages.
+
+    Args:
+        names: A name for each channel.
+        colours: A colour for each channel, anything matplotlib takes.
+        averages: (C,).
+        gates: {title: (C,)}, values in [0, 1].
+    """
+    fig, axes = plt.subplots(1, 1 + len(gates), figsize=(2.0 + 1.6 * (1 + len(gates)), 0.3 * len(names) + 1.1), sharey=True)
+    for ax, values, title in zip(axes, [averages, *gates.values()], ["average", *gates], strict=True):
+        ax.barh(range(len(names)), values, color=colours, edgecolor="black", lw=0.8)
+        ax.set_title(title)
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].invert_yaxis()
+    for ax in axes[1:]:
+        ax.axvline(0.5, color=PALETTE[7], ls=":", lw=1)
+        ax.set_xlim(0, 1)
+        ax.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+    return fig
+
+
+def point_paths(picture, paths, reference, *, size=3.6):
+    """How sampling points moved: a line for each from where it began (hollow) to where it ended (full).
+
+    Args:
+        picture: As ``as_picture`` takes it, H × W pixels.
+        paths: (steps, points, 2), x and y in pixels, (0, 0) the centre of the first pixel.
+        reference: (2,), x and y of the place the points belong to.
+        size: Width in inches.
+    """
+    picture, paths = as_picture(picture), np.asarray(paths)
+    fig, ax = plt.subplots(figsize=(size, size * picture.shape[0] / picture.shape[1]))
+    ax.imshow(picture, cmap="gray")
+    ax.axis("off")
+    ax.plot(paths[..., 0], paths[..., 1], "-", color="white", lw=2.6)
+    ax.plot(paths[..., 0], paths[..., 1], "-", color=PALETTE[5], lw=1.4)
+    ax.plot(*paths[0].T, "o", ms=7, mfc="none", mec="white", mew=1.8)
+    ax.plot(*paths[-1].T, "o", ms=8, mfc=PALETTE[5], mec="white", mew=1.5)
+    ax.plot(*reference, "P", ms=12, mfc=PALETTE[6], mec="black", mew=1.2)
     return fig
