@@ -231,7 +231,7 @@ function tag(ctx, text, [x, y, w, hh], width) {
 
 function gridLines(ctx, places, width, height) {
   if (places.kind !== "grid" || width / places.cols < 16 || height / places.rows < 16) return;
-  ctx.strokeStyle = "rgba(255, 255, 255, .22)";
+  ctx.strokeStyle = "rgba(140, 140, 150, .3)";
   ctx.lineWidth = 1;
   ctx.beginPath();
   for (let c = 1; c < places.cols; c++) { const x = Math.round((c * width) / places.cols) + 0.5; ctx.moveTo(x, 0); ctx.lineTo(x, height); }
@@ -608,7 +608,7 @@ function mountStatic({ model, el }) {
 const CSS = `
 :host {
   --surface: #ffffff; --ink: #16181d; --soft: #5a6270; --line: #d9dde4; --well: #f0f2f5; --raised: #ffffff; --accent: #0b62b8; --on-accent: #ffffff;
-  display: block; container-type: inline-size; color-scheme: light;
+  display: block; container-type: inline-size; contain-intrinsic-inline-size: 18rem; color-scheme: light;
 }
 :host([data-theme="dark"]) {
   --surface: #1b1d23; --ink: #eceef2; --soft: #a4acba; --line: #373c47; --well: #272b34; --raised: #464e5d; --accent: #6cbcff; --on-accent: #06192b;
@@ -648,6 +648,7 @@ input[type="range"] { width: 100%; height: 1.9rem; margin: .25rem 0 0; accent-co
 .head .where { font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .head .quiet { margin-left: auto; }
 .stage { position: relative; width: 100%; max-width: calc(28rem * var(--aspect)); aspect-ratio: var(--aspect); border-radius: 8px; cursor: crosshair; touch-action: pan-y pinch-zoom; background: var(--well); user-select: none; -webkit-user-select: none; }
+.stage::after { content: ""; position: absolute; inset: 0; border-radius: inherit; box-shadow: inset 0 0 0 1px rgb(128 128 128 / .28); pointer-events: none; }
 canvas { position: absolute; inset: 0; width: 100%; height: 100%; display: block; border-radius: inherit; }
 .words { display: flex; flex-wrap: wrap; gap: .4rem; }
 .words span { display: block; padding: .35rem .8rem; border-radius: 999px; background: var(--well); }

@@ -38,11 +38,12 @@ import traitlets
 from PIL import Image
 
 MAX_BYTES = 300_000  # of the whole static form: module, pictures and maps
-LEVELS = (255, 127, 63, 31)  # grey levels of a map, from fine to coarse; the first that fits is taken
+LEVELS = (255, 127, 63, 31, 15)  # grey levels of a map, from fine to coarse; the first that fits is taken
 FINE_LEVELS = 65_535  # used where all maps together hold few values, so that written numbers are right
 FEW_VALUES = 20_000
-STILL_BYTES = 10_000  # kept free for the still picture and its sentence
-LONG_SIDE = 560  # pixels of a picture's longer side, after which it is scaled down
+STILL_BYTES = 12_000  # of them, kept free for the still picture and its sentence
+PICTURE_BYTES = 45_000  # of a picture before it is written as text, and
+LONG_SIDE = 560  # pixels of its longer side, after which it is scaled down
 SOURCE = pathlib.Path(__file__).with_name("explorer.js")
 
 
@@ -98,13 +99,13 @@ def explore(
 
     Returns:
         An `Explorer`. Its static form is at most 300 kB. A value is stored in steps of its map's largest: 65,535 of them where
-        all maps together hold at most 20,000 values, else the finest of 255, 127, 63, 31 that fits. So a shown value is wrong
+        all maps together hold at most 20,000 values, else the finest of 255, 127, 63, 31, 15 that fits. So a shown value is wrong
         by at most `largest / (2 * explorer.levels)`. The largest value, its place and the effective number of keys
         (e to the entropy, shown where every map sums to 1) are computed before that, at full precision.
 
     Raises:
         ValueError: shapes that do not fit together, values that are NaN, infinite or negative, a picture outside [0, 1],
-            or maps too large for 300 kB at 31 levels.
+            or maps too large for 300 kB at 15 levels.
     """
     source_words = _words(picture)
     if source_words is None and _words(queries) is not None:  # words as queries over the one picture
@@ -198,7 +199,8 @@ class Explorer(anywidget.AnyWidget):
         self._selectors = dict(spec["selectors"])
         spec, data = self._pack(spec, maps)
         first = {name: options[0] for name, options in self._selectors.items()}
-        super().__init__(_spec=spec, _data=data, query=query, choice=first, view=view)
+        layout = {"width": "100%", "min_width": "18rem"}  # takes the room beside other widgets, too
+        super().__init__(_spec=spec, _data=data, query=query, choice=first, view=view, layout=layout)
         self.choice = choice
 
     @traitlets.validate("query")
@@ -303,7 +305,7 @@ class Explorer(anywidget.AnyWidget):
             grey = _resized(target, width, height).mean(-1, keepdims=True) * 0.42
             right = 1 - (1 - grey) * (1 - right)  # blended like light, as explorer.js does
         left = [] if self._pictures[0] is None else [_resized(self._pictures[0], width, height), np.ones((height, 8, 3))]
-        return _data_url(np.concatenate([*left, right], axis=1), quality=60)
+        return _data_url(np.concatenate([*left, right], axis=1), STILL_BYTES * 2 // 3)
 
     @staticmethod
     def _pack(spec, maps):
@@ -328,8 +330,8 @@ def _static(state, data, still, summary):
     payload = json.dumps({**state, "_data": base64.b64encode(data).decode()}, separators=(",", ":"), ensure_ascii=False)
     payload = payload.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     key = f"{zlib.crc32(payload.encode()):08x}"
-    picture = f'<img src="{still}" alt="" style="max-width:100%">' if still else ""
     title, summary = html.escape(title), html.escape(summary[:1].upper() + summary[1:])
+    picture = f'<img src="{still}" alt="{title}, at the start" style="max-width:100%">' if still else ""
     return f"""<div class="attn-explorer" data-key="{key}"><figure role="group" aria-label="{title}" style="margin:0">{picture}
 <figcaption><strong>{title}</strong> (still): {summary}.
 <noscript>With JavaScript this figure is interactive.</noscript></figcaption></figure></div>
@@ -467,23 +469,21 @@ def _resized(picture, width, height, smooth=True):
 
 
 def _encode_picture(picture):
-    """None, or the picture as a data URL with its sides in pixels; PNG where that is smaller or the picture is tiny."""
+    """None, or the picture as a data URL with its sides in pixels."""
     if picture is None:
         return None
     height, width = picture.shape[:2]
     if max(height, width) > LONG_SIDE:
         ratio = LONG_SIDE / max(height, width)
         picture = _resized(picture, max(1, round(width * ratio)), max(1, round(height * ratio)))
-    return {"url": _data_url(picture), "width": width, "height": height}
+    return {"url": _data_url(picture, PICTURE_BYTES), "width": width, "height": height}
 
 
-def _data_url(picture, quality=84):
+def _data_url(picture, most):
+    """The picture as PNG where that takes at most `most` bytes, else as the best JPEG that does."""
     image = Image.fromarray(np.uint8(np.rint(picture * 255)))
-    encoded = []
-    for kind, options in (("png", {"optimize": True}), ("jpeg", {"quality": quality, "optimize": True})):
-        if kind == "jpeg" and max(image.size) <= 64:
+    for kind, quality in (("png", None), ("jpeg", 85), ("jpeg", 75), ("jpeg", 60), ("jpeg", 45)):
+        image.save(buffer := io.BytesIO(), kind, **({"quality": quality} if quality else {}), optimize=True)
+        if len(buffer.getvalue()) <= most:
             break
-        image.save(buffer := io.BytesIO(), kind, **options)
-        encoded.append((len(buffer.getvalue()), kind, buffer.getvalue()))
-    _, kind, data = min(encoded)
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
