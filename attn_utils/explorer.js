@@ -13,6 +13,7 @@ function magma(t) {
 }
 
 const LUT = Array.from({ length: 256 }, (_, i) => magma(i / 255));
+const colourOf = (t) => LUT[Math.round(Math.min(Math.max(t, 0), 1) * 255)];
 const GRADIENT = `linear-gradient(90deg, ${MAGMA.map((c) => `rgb(${c})`).join(", ")})`;
 
 // Two or three digits, and never more than the stored steps can tell.
@@ -315,7 +316,7 @@ function render({ model, el }) {
   function drawTarget(ctx, width, height) {
     if (!ui.data) return;
     const overlay = ui.view === "overlay" && ui.target;
-    const colours = Array.from(ui.shown, (t) => LUT[Math.round(Math.min(t, 1) * 255)]);
+    const colours = Array.from(ui.shown, colourOf);
     if (overlay) {  // the response as light thrown on a dim grey picture: more weight is always brighter
       ctx.filter = "grayscale(1) brightness(.42)";
       paint(ctx, ui.target, width, height);
@@ -395,7 +396,7 @@ function render({ model, el }) {
         const map = mapIndex(queryNow());
         bars.forEach((bar, i) => {
           const t = ui.shown[i];
-          bar.querySelector(".bar").style.cssText = `width:${100 * t}%;background:rgb(${LUT[Math.round(Math.min(0.25 + 0.6 * t, 1) * 255)]})`;
+          bar.querySelector(".bar").style.cssText = `width:${100 * t}%;background:rgb(${colourOf(0.25 + 0.6 * t)})`;
           bar.querySelector(".value").textContent = valueOf(map, i).toFixed(top(map) >= 10 ? 1 : 3);
           bar.classList.toggle("best", ui.data.best[map] === i);
         });
@@ -434,7 +435,7 @@ function render({ model, el }) {
   const legendTop = h("span", {});
   const tick = h("span", { class: "tick" });
   const status = h("p", { class: "sr", role: "status", "aria-live": "polite" });
-  const how = sourceKind === "words" ? "Point at a word to preview, click to choose." : "Point to preview, click or use arrow keys to choose.";
+  const how = sourceKind === "words" ? "Point at a word to preview; click to choose." : "Point to preview; click or arrow keys choose.";
   const card = h("section", { class: "card", role: "group", "aria-labelledby": spec.title ? "title" : undefined, "aria-label": spec.title ? undefined : "Explorer" },
     spec.title ? h("p", { class: "title", id: "title" }, spec.title) : null,
     spec.caption ? h("p", { class: "caption" }, spec.caption) : null,
@@ -516,7 +517,7 @@ function render({ model, el }) {
     const from = ui.shown.slice(), begin = performance.now(), span = still.matches || !ui.ready ? 0 : 140;
     ui.ready = true;
     const step = (now) => {
-      const x = span ? Math.min((now - begin) / span, 1) : 1, ease = x * (2 - x);
+      const x = span ? Math.min(Math.max((now - begin) / span, 0), 1) : 1, ease = x * (2 - x);
       for (let i = 0; i < M; i++) ui.shown[i] = from[i] + ease * (goal[i] - from[i]);
       target.redraw();
       if (x < 1) frame = requestAnimationFrame(step);

@@ -273,8 +273,8 @@ class Explorer(anywidget.AnyWidget):
             row.observe(lambda change, name=name: setattr(self, "choice", {name: change["new"]}), "value")
             self.observe(lambda change, name=name, row=row: setattr(row, "value", change["new"][name]), "choice")
             rows.append(row)
-        told = ipywidgets.Label(value=self.summary)
-        self.observe(lambda change: setattr(told, "value", self.summary), ["query", "choice", "_data"])
+        told = ipywidgets.HTML(value=html.escape(self.summary))
+        self.observe(lambda change: setattr(told, "value", html.escape(self.summary)), ["query", "choice", "_data"])
         return ipywidgets.VBox([*rows, told])
 
     def to_html(self):
