@@ -218,7 +218,7 @@ def array_strips(rows, *, cell=0.42, cmap=WEIGHTS):
         cell: Side of a cell in inches, the same for all.
         cmap: Colour map, one for all.
     """
-    gap, head, slot = 1.3, 1.15, 2.4  # in cells: room for an arrow, for a title, and the least room for an array
+    gap, head, slot = 1.1, 1.25, 2.5  # in cells: room for an arrow, for a title, and the least room for an array
     heights = [max(np.shape(array)[0] for _, array, _ in stages) + head + 0.75 * bool(label) for label, stages in rows]
     widths = [sum(max(np.shape(array)[1], slot) + gap for _, array, _ in stages) - gap for _, stages in rows]
     width, height = max(widths), sum(heights) + 0.45 * (len(rows) - 1)
@@ -236,7 +236,7 @@ def array_strips(rows, *, cell=0.42, cmap=WEIGHTS):
             room = max(array.shape[1], slot)
             left, upper = x + (room - array.shape[1]) / 2, middle - array.shape[0] / 2
             _draw_array(ax, array, fmt, cmap, left, upper)
-            ax.text(x + room / 2, upper - 0.18, title, ha="center", va="bottom", fontsize=10, linespacing=1.05)
+            ax.text(x + room / 2, upper - 0.18, title, ha="center", va="bottom", fontsize=11, linespacing=1.05)
             if i:
                 ax.annotate("", (left - 0.2, middle), (before + 0.2, middle), arrowprops={"arrowstyle": "->", "lw": 1.3})
             before, x = left + array.shape[1], x + room + gap
@@ -251,7 +251,7 @@ def _draw_array(ax, array, fmt, cmap, left, upper):
         shade = plt.get_cmap(cmap)((value - low) / (high - low) if high > low else 0.5)
         ax.add_patch(plt.Rectangle((left + column, upper + row), 1, 1, facecolor=shade, edgecolor="white", lw=1))
         ink = "black" if 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2] > 0.5 else "white"
-        ax.text(left + column + 0.5, upper + row + 0.5, fmt.format(value), ha="center", va="center", color=ink, fontsize=9.5)
+        ax.text(left + column + 0.5, upper + row + 0.5, fmt.format(value), ha="center", va="center", color=ink, fontsize=10.5)
 
 
 def spotlights(picture, maps, places, *, titles=None, columns=2, cell=2.6):
@@ -460,4 +460,53 @@ def point_paths(picture, paths, reference, *, size=3.6):
     ax.plot(*paths[0].T, "o", ms=7, mfc="none", mec="white", mew=1.8)
     ax.plot(*paths[-1].T, "o", ms=8, mfc=PALETTE[5], mec="white", mew=1.5)
     ax.plot(*reference, "P", ms=12, mfc=PALETTE[6], mec="black", mew=1.2)
+    return fig
+
+
+# ----------------------------------------------------------------------------- chapter 07, classification
+
+
+def learning_curves(series, *, ylabel, floor, floor_label, xlabel="training steps"):
+    """Accuracies between 0 and 1 against training steps, with the level that needs no learning as a dashed line.
+
+    Args:
+        series: As in ``curves``.
+        ylabel, xlabel: What the axes show.
+        floor: The level of guessing.
+        floor_label: What it is.
+    """
+    fig = curves(series, xlabel=xlabel, ylabel=ylabel)
+    ax = fig.axes[0]
+    ax.axhline(floor, color=PALETTE[7], ls="--", lw=1.2, label=floor_label)
+    ax.set_ylim(0, 1)
+    ax.legend(loc="center right")
+    return fig
+
+
+def heads_by_layer(picture, maps, query, target, *, cell=1.75):
+    """A picture with its query and target cells outlined, and one map for each layer (row) and head (column).
+
+    Args:
+        picture: As ``as_picture`` takes it.
+        maps: (layers, heads, N), the weights of the query over a square grid of N cells; each map spans its own range from 0.
+        query: Number of the query's cell, row by row; outlined in white, dashed.
+        target: Number of the cell that the weights should find; outlined in vermilion.
+        cell: Width of one panel in inches.
+    """
+    picture, maps = as_picture(picture), np.asarray(maps)
+    layers, heads, cells = maps.shape
+    side = round(cells**0.5)
+    fig, axes = plt.subplots(layers, heads + 1, figsize=((heads + 1) * cell, layers * (cell + 0.3)), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    axes[0, 0].imshow(picture, extent=(0, side, side, 0))
+    axes[0, 0].set_title("the picture")
+    for layer, head in np.ndindex(layers, heads):
+        ax = axes[layer, head + 1]
+        ax.imshow(maps[layer, head].reshape(side, side), vmin=0, cmap=WEIGHTS, extent=(0, side, side, 0))
+        ax.set_title(f"layer {layer + 1}, head {head + 1}")
+    for ax in [axes[0, 0], *axes[:, 1:].flat]:
+        for where, colour, dash in ((query, "white", "--"), (target, PALETTE[5], "-")):
+            corner = where % side, where // side
+            ax.add_patch(plt.Rectangle(corner, 1, 1, fill=False, ec=colour, ls=dash, lw=2.2, clip_on=False))
     return fig
