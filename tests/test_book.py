@@ -20,7 +20,8 @@ READ_PAGE = r"""
 async () => {
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
   const article = document.querySelector("article") || document.body;
-  const seen = [...article.querySelectorAll(".math")].filter(e => !e.closest("mjx-container"));
+  const seen = [...article.querySelectorAll(".math")]
+    .filter(e => !e.closest("mjx-container, [aria-hidden=true], [role=presentation]"));
   const unrendered = seen.filter(e => !e.querySelector("mjx-container")).map(e => e.textContent.slice(0, 60));
   for (const e of document.querySelectorAll("mjx-merror, [data-mjx-error]")) {
     const holder = e.closest("mjx-container");
@@ -32,9 +33,10 @@ async () => {
     if (/\$\$|\\\(|\\\[|\\begin\{/.test(text) && !walker.currentNode.parentElement.closest("pre, code, script, style, textarea, mjx-container"))
       unrendered.push("raw: " + text.trim().slice(0, 60));
   }
-  const pictures = [...document.querySelectorAll("img, svg[role=img], canvas")].filter(e => !e.closest("mjx-container"));
-  const named = e => (e.getAttribute("alt") || e.getAttribute("aria-label") || e.getAttribute("aria-labelledby") || e.querySelector("title")?.textContent || "").trim();
-  const nameless = pictures.filter(e => !named(e) && !e.closest("[aria-hidden=true], [role=presentation]"));
+  const pictures = [...document.querySelectorAll("img, svg[role=img], canvas")]
+    .filter(e => !e.closest("mjx-container, [aria-hidden=true], [role=presentation]"));
+  const named = e => ["alt", "aria-label", "aria-labelledby"].map(name => e.getAttribute(name) || "").join("").trim() || e.querySelector("title");
+  const nameless = pictures.filter(e => !named(e));
   return {
     formulas: article.querySelectorAll("mjx-container").length,
     unrendered,
