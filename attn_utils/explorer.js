@@ -3,18 +3,20 @@
 
 // ---- numbers ---------------------------------------------------------------------------------------------------------
 
-const MAGMA = "000004 0a0822 1d1147 36106b 51127c 6a1c81 832681 9c2e7f b73779 d0416f e75263 f56b5c fc8961 fea772 fec488 fde2a3 fcfdbf"
+const VIRIDIS = "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 3fbc73 5ec962 84d44b addc30 d8e219 fde725"
   .split(" ").map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
 
-function magma(t) {
-  const x = Math.min(Math.max(t, 0), 1) * (MAGMA.length - 1);
-  const i = Math.min(Math.floor(x), MAGMA.length - 2);
-  return MAGMA[i].map((c, k) => Math.round(c + (x - i) * (MAGMA[i + 1][k] - c)));
+function viridis(t) {
+  const x = t * (VIRIDIS.length - 1);
+  const i = Math.min(Math.floor(x), VIRIDIS.length - 2);
+  return VIRIDIS[i].map((c, k) => c + (x - i) * (VIRIDIS[i + 1][k] - c));
 }
 
-const LUT = Array.from({ length: 256 }, (_, i) => magma(i / 255));
-const colourOf = (t) => LUT[Math.round(Math.min(Math.max(t, 0), 1) * 255)];
-const GRADIENT = `linear-gradient(90deg, ${MAGMA.map((c) => `rgb(${c})`).join(", ")})`;
+// Colours for 0 to 1: as they are, and as light that is thrown on a picture, where 0 must be dark.
+const PLAIN = Array.from({ length: 256 }, (_, i) => viridis(i / 255).map(Math.round));
+const LIGHT = PLAIN.map((colour, i) => colour.map((c) => Math.round(c * Math.min(1, 1.15 * (i / 255) ** 0.55))));
+const colourOf = (t, colours = PLAIN) => colours[Math.round(Math.min(Math.max(t, 0), 1) * 255)];
+const gradient = (colours) => `linear-gradient(90deg, ${colours.filter((_, i) => i % 15 === 0).map((c) => `rgb(${c})`).join(", ")})`;
 
 // Two or three digits, and never more than the stored steps can tell.
 function format(value, step = 0) {
@@ -261,7 +263,7 @@ function write(ctx, text, [x, y, w, hh], colour, size, halo) {
 }
 
 const inkOn = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#111" : "#fff");
-const QUERY = "#5ec8ff";
+const QUERY = "#ff7a1a";
 
 // ---- the view --------------------------------------------------------------------------------------------------------
 
@@ -316,9 +318,9 @@ function render({ model, el }) {
   function drawTarget(ctx, width, height) {
     if (!ui.data) return;
     const overlay = ui.view === "overlay" && ui.target;
-    const colours = Array.from(ui.shown, colourOf);
+    const colours = Array.from(ui.shown, (t) => colourOf(t, overlay ? LIGHT : PLAIN));
     if (overlay) {  // the response as light thrown on a dim grey picture: more weight is always brighter
-      ctx.filter = "grayscale(1) brightness(.42)";
+      ctx.filter = "grayscale(1) brightness(.34)";
       paint(ctx, ui.target, width, height);
       ctx.filter = "none";
       ctx.globalCompositeOperation = "screen";
@@ -396,7 +398,7 @@ function render({ model, el }) {
         const map = mapIndex(queryNow());
         bars.forEach((bar, i) => {
           const t = ui.shown[i];
-          bar.querySelector(".bar").style.cssText = `width:${100 * t}%;background:rgb(${colourOf(0.25 + 0.6 * t)})`;
+          bar.querySelector(".bar").style.cssText = `width:${100 * t}%;background:rgb(${colourOf(0.25 + 0.65 * t)})`;
           bar.querySelector(".value").textContent = valueOf(map, i).toFixed(top(map) >= 10 ? 1 : 3);
           bar.classList.toggle("best", ui.data.best[map] === i);
         });
@@ -427,6 +429,7 @@ function render({ model, el }) {
     ui.view = ["overlay", "map"][i];
     model.set("view", ui.view);
     model.save_changes();
+    readout();
     target.redraw();
   }, true);
 
@@ -434,6 +437,7 @@ function render({ model, el }) {
   const spread = h("div", {}, h("dt", {}, "Effective keys"), stats.spread);
   const legendTop = h("span", {});
   const tick = h("span", { class: "tick" });
+  const ramp = h("span", { class: "ramp" }, tick);
   const status = h("p", { class: "sr", role: "status", "aria-live": "polite" });
   const how = sourceKind === "words" ? "Point at a word to preview; click to choose." : "Point to preview; click or arrow keys choose.";
   const card = h("section", { class: "card", role: "group", "aria-labelledby": spec.title ? "title" : undefined, "aria-label": spec.title ? undefined : "Explorer" },
@@ -444,9 +448,8 @@ function render({ model, el }) {
       h("div", { class: "pane source" }, h("div", { class: "head" }, h("b", {}, "Query"), told), source.node),
       h("div", { class: "pane target" }, h("div", { class: "head" }, h("b", {}, "Response"), toggle ? toggle.node : null), target.node),
       h("p", { class: "hint", id: "hint-source" }, how),
-      h("div", { class: "legend", "aria-hidden": "true" }, h("b", {}, capital(spec.value_label)), h("span", {}, "0"),
-        h("span", { class: "ramp", style: `background:${GRADIENT}` }, tick), legendTop),
-      h("dl", {}, h("div", {}, h("dt", {}, "Strongest"), stats.strongest), spread,
+      h("div", { class: "legend", "aria-hidden": "true" }, h("b", {}, capital(spec.value_label)), h("span", {}, "0"), ramp, legendTop),
+      h("dl", {}, h("div", { class: "strongest" }, h("dt", {}, "Strongest"), stats.strongest), spread,
         keys.kind === "words" ? null : h("div", { class: "probe" }, h("dt", {}, "Under the pointer"), stats.probe))),
     h("p", { class: "sr", id: "hint-target" }, "Arrow keys read the response place by place, Escape returns to the strongest."),
     status);
@@ -492,6 +495,7 @@ function render({ model, el }) {
     spread.hidden = !spec.distribution;
     stats.spread.replaceChildren(...figures(Number(ui.data.effective[map].toPrecision(3)), 0, `of ${M}`));
     stats.probe.replaceChildren(...(ui.probe === null ? ["–"] : figures(valueOf(map, ui.probe), stepOf(map), nameOf(keys, ui.probe))));
+    ramp.style.background = gradient(ui.view === "overlay" && ui.target ? LIGHT : PLAIN);
     legendTop.textContent = format(top(map));
     tick.hidden = ui.probe === null;
     if (ui.probe !== null) tick.style.left = `${Math.min(100, (100 * valueOf(map, ui.probe)) / top(map))}%`;
@@ -576,7 +580,7 @@ function render({ model, el }) {
     selectors.forEach(([name, options], i) => { ui.choice[i] = Math.max(options.indexOf(model.get("choice")[name]), 0); controls[i].set(ui.choice[i]); });
     refresh({});
   });
-  follow("view", () => { ui.view = model.get("view"); if (toggle) toggle.set(ui.view === "map" ? 1 : 0); target.redraw(); });
+  follow("view", () => { ui.view = model.get("view"); if (toggle) toggle.set(ui.view === "map" ? 1 : 0); readout(); target.redraw(); });
   let loads = 0;
   const load = () => {
     const { levels, distribution } = model.get("_spec"), turn = ++loads;
@@ -608,21 +612,23 @@ function mountStatic({ model, el }) {
 
 const CSS = `
 :host {
-  --surface: #ffffff; --ink: #16181d; --soft: #5a6270; --line: #d9dde4; --well: #f0f2f5; --raised: #ffffff; --accent: #0b62b8; --on-accent: #ffffff;
+  --surface: #ffffff; --ink: #1d2733; --soft: #566373; --line: #dfe4ea; --well: #eff2f5; --raised: #ffffff;
+  --accent: #00619a; --query: #b34e00; --on-query: #ffffff;
   display: block; container-type: inline-size; contain-intrinsic-inline-size: 18rem; color-scheme: light;
 }
 :host([data-theme="dark"]) {
-  --surface: #1b1d23; --ink: #eceef2; --soft: #a4acba; --line: #373c47; --well: #272b34; --raised: #464e5d; --accent: #6cbcff; --on-accent: #06192b;
+  --surface: #171f28; --ink: #e4eaf0; --soft: #a3b1be; --line: #303c48; --well: #232e3a; --raised: #415063;
+  --accent: #6cbcec; --query: #ff8a3d; --on-query: #1a0f05;
   color-scheme: dark;
 }
 *, *::before, *::after { box-sizing: border-box; }
 [hidden] { display: none !important; }
 .card {
   margin: 0; padding: 1.1rem 1.2rem .9rem; border: 1px solid var(--line); border-radius: 14px; background: var(--surface); color: var(--ink);
-  font: 400 .9rem/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; text-align: left;
+  font: 400 .9rem/1.45 var(--pst-font-family-base, var(--jp-ui-font-family, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif)); text-align: left;
 }
 p, dl, dd, ul, fieldset { margin: 0; padding: 0; border: 0; min-width: 0; }
-.title { font-size: 1.08rem; font-weight: 650; line-height: 1.3; letter-spacing: -.005em; text-wrap: balance; }
+.title { font-size: 1.1rem; font-weight: 650; line-height: 1.3; text-wrap: balance; }
 .caption { margin-top: .2rem; color: var(--soft); max-width: 80ch; text-wrap: pretty; }
 .controls { display: flex; flex-wrap: wrap; gap: .7rem 1.4rem; margin-top: .9rem; }
 .name, .head b, dt, .legend b { font-size: .76rem; font-weight: 600; letter-spacing: .02em; color: var(--soft); padding: 0; }
@@ -648,13 +654,15 @@ input[type="range"] { width: 100%; height: 1.9rem; margin: .25rem 0 0; accent-co
 .head { display: flex; gap: .6rem; align-items: center; margin-bottom: .45rem; min-height: 1.75rem; }
 .head .where { font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .head .quiet { margin-left: auto; }
+.source .head b::before, .strongest dt::before { content: ""; display: inline-block; width: .72em; height: .72em; margin-right: .45em; border: 2px solid #ff7a1a; border-radius: 3px; }
+.strongest dt::before { border-color: var(--ink); border-radius: 50%; }
 .stage { position: relative; width: 100%; max-width: calc(28rem * var(--aspect)); aspect-ratio: var(--aspect); border-radius: 8px; cursor: crosshair; touch-action: pan-y pinch-zoom; background: var(--well); user-select: none; -webkit-user-select: none; }
 .stage::after { content: ""; position: absolute; inset: 0; border-radius: inherit; box-shadow: inset 0 0 0 1px rgb(128 128 128 / .28); pointer-events: none; }
 canvas { position: absolute; inset: 0; width: 100%; height: 100%; display: block; border-radius: inherit; }
 .words { display: flex; flex-wrap: wrap; gap: .4rem; }
 .words span { display: block; padding: .35rem .8rem; border-radius: 999px; background: var(--well); }
-.words label:hover span { box-shadow: inset 0 0 0 1.5px var(--accent); }
-.words input:checked + span { background: var(--accent); color: var(--on-accent); font-weight: 600; }
+.words label:hover span { box-shadow: inset 0 0 0 1.5px var(--query); }
+.words input:checked + span { background: var(--query); color: var(--on-query); font-weight: 600; }
 .bars { list-style: none; display: grid; grid-template-columns: minmax(3rem, auto) 1fr auto; gap: .45rem .75rem; }
 .bars li { display: grid; grid-template-columns: subgrid; grid-column: 1 / -1; align-items: center; }
 .bars .word { overflow-wrap: anywhere; max-width: 9rem; }

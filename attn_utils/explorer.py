@@ -299,13 +299,22 @@ class Explorer(anywidget.AnyWidget):
         height = 160
         width = round(height * (target.shape[1] / target.shape[0] if target is not None else keys["cols"] / keys["rows"]))
         peak = response.max() or 1.0
-        heat = matplotlib.colormaps["magma"](response / peak)[..., :3]
+        shown = response / peak
+        heat = matplotlib.colormaps["viridis"](shown)[..., :3]
+        if target is not None and self.view == "overlay":
+            heat = heat * np.minimum(1, 1.15 * shown[..., None] ** 0.55)
         right = _resized(heat, width, height, smooth=False)
         if target is not None and self.view == "overlay":
-            grey = _resized(target, width, height).mean(-1, keepdims=True) * 0.42
+            grey = _resized(target, width, height).mean(-1, keepdims=True) * 0.34
             right = 1 - (1 - grey) * (1 - right)  # blended like light, as explorer.js does
-        left = [] if self._pictures[0] is None else [_resized(self._pictures[0], width, height), np.ones((height, 8, 3))]
-        return _data_url(np.concatenate([*left, right], axis=1), STILL_BYTES * 2 // 3)
+        if self._pictures[0] is None:
+            return _data_url(right, STILL_BYTES * 2 // 3)
+        left = _resized(self._pictures[0], width, height).copy()
+        x0, y0, x1, y1 = np.rint(np.array(_box(self._spec["queries"], self.query)) * [width, height, width, height]).astype(int)
+        inside = left[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].copy()
+        left[y0:y1, x0:x1] = (1.0, 0.48, 0.1)
+        left[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2] = inside
+        return _data_url(np.concatenate([left, np.ones((height, 8, 3)), right], axis=1), STILL_BYTES * 2 // 3)
 
     @staticmethod
     def _pack(spec, maps):
@@ -333,8 +342,7 @@ def _static(state, data, still, summary):
     title, summary = html.escape(title), html.escape(summary[:1].upper() + summary[1:])
     picture = f'<img src="{still}" alt="{title}, at the start" style="max-width:100%">' if still else ""
     return f"""<div class="attn-explorer" data-key="{key}"><figure role="group" aria-label="{title}" style="margin:0">{picture}
-<figcaption><strong>{title}</strong> (still): {summary}.
-<noscript>With JavaScript this figure is interactive.</noscript></figcaption></figure></div>
+<figcaption><strong>{title}</strong> – {summary}. <em>A still: run the cell, or allow scripts, to explore.</em></figcaption></figure></div>
 <script type="module">
 {SOURCE.read_text("utf-8")}
 const state = {payload};
@@ -451,6 +459,14 @@ def _places(name, value, count, words, picture, grid):
     if (boxes[:, 2:] <= 0).any() or (boxes[:, :2] >= 1).any():
         raise ValueError(f"{name}: a box lies outside the {height} × {width} picture (boxes are xyxy in its pixels)")
     return {"kind": "boxes", "boxes": boxes.clip(0, 1).round(4).tolist()}
+
+
+def _box(places, i):
+    """x0, y0, x1, y1 of the i-th query, as fractions of the picture's sides."""
+    if places["kind"] == "boxes":
+        return places["boxes"][i]
+    row, col = divmod(i, places["cols"])
+    return [col / places["cols"], row / places["rows"], (col + 1) / places["cols"], (row + 1) / places["rows"]]
 
 
 def _place(places, i):
