@@ -1,8 +1,8 @@
 """Sphinx extension: the API page from docstrings written as plain text.
 
-Our docstrings are made to be read in the source: Google sections, names in single backticks, equations such as
-``|n - m| ≤ radius`` as they are. Here they become the reStructuredText that autodoc expects, so that no docstring has to carry
-markup. And where autodoc stands in for numpy and torch (the book is built without them), annotations with ``|`` still work.
+Our docstrings are made to be read in the source: Google sections, `names` in single backticks, code in fences, equations such
+as |n - m| ≤ radius as they are. Here they become the reStructuredText that autodoc expects, so that no docstring has to carry
+markup. And where autodoc stands in for numpy and torch (the book is built without them), annotations with `|` still work.
 """
 
 import re
@@ -11,40 +11,57 @@ from typing import Union
 from sphinx.ext.autodoc.mock import _MockObject
 
 CODE = re.compile(r"(``[^`]+``|(?<![:`])`[^`]+`(?!`))")
-CLOSING = re.compile(r"(Source|Differs from[^:]*|See also):")
-EXAMPLE = re.compile(r"\s*(>>>|\.\.\. |\.\.\.$)")
+MARKUP = re.compile(r"(?<!\\)([|*]|(?<=\w)_(?!\w))")
+CLOSING = re.compile(r"(Source|Differs from[^:]*):")
 
 
-def join_closing_lines(app, what, name, obj, options, lines):
-    """Before napoleon: "Source: ..." and "Differs from ...:" become paragraphs of their own, however they are indented."""
-    joined, closing = [], False
-    for line in lines:
-        if CLOSING.match(line):
-            joined += ["", line]
-            closing = True
-        elif closing and line.startswith(" "):
-            joined[-1] += " " + line.strip()
+def to_rest(lines):
+    """Plain lines to reStructuredText lines; Google sections are left to napoleon, which comes after."""
+    rest, lines = [], list(lines)
+    while lines:
+        line = lines.pop(0)
+        indent = line[: len(line) - len(line.lstrip())]
+        if line.lstrip().startswith("```"):
+            code = _take(lines, lambda following: not following.lstrip().startswith("```"))
+            del lines[:1]  # the closing fence
+            rest += ["", f"{indent}.. code-block:: python", "", *("    " + each for each in code), ""]
+        elif line.lstrip().startswith(">>>"):
+            rest += [line, *_take(lines, str.strip)]
+        elif CLOSING.match(line):  # "Source: ..." and "Differs from ...:" are paragraphs, however they are indented
+            rest += ["", _inline(" ".join([line, *(each.strip() for each in _take(lines, lambda each: each.startswith(" ")))])), ""]
+        elif line.endswith("::"):
+            code = _take(lines, lambda following: True)
+            rest += [line, "", *("    " + each for each in code)]
         else:
-            joined.append(line)
-            closing = False
-    lines[:] = joined
+            stop = ("```", ">>>")
+            text = [line, *_take(lines, lambda each: each.strip() and not each.lstrip().startswith(stop) and not CLOSING.match(each))]
+            rest += _inline("\n".join(text)).split("\n")
+            if text[-1].endswith("::"):
+                rest += _take(lines, lambda each: not each.strip() or each.startswith(indent + " "))
+    return rest
 
 
-def to_rest(app, what, name, obj, options, lines):
-    """After napoleon: single backticks mean code, and the bars of an absolute value mean themselves."""
-    example = False
-    for i, line in enumerate(lines):
-        example = bool(EXAMPLE.match(line)) or (example and bool(line.strip()))
-        if not example:
-            parts = CODE.split(line)
-            parts[::2] = [re.sub(r"(?<!\\)\|", r"\\|", part) for part in parts[::2]]
-            parts[1::2] = ["``" + part.strip("`") + "``" for part in parts[1::2]]
-            lines[i] = "".join(parts)
+def _take(lines, wanted):
+    taken = []
+    while lines and wanted(lines[0]):
+        taken.append(lines.pop(0))
+    return taken
+
+
+def _inline(text):
+    """Single backticks mean code; bars, stars and underscores mean themselves."""
+    parts = CODE.split(text)
+    parts[::2] = [MARKUP.sub(r"\\\1", part) for part in parts[::2]]
+    parts[1::2] = ["``" + part.strip("`") + "``" for part in parts[1::2]]
+    return "".join(parts)
+
+
+def process(app, what, name, obj, options, lines):
+    lines[:] = to_rest(lines)
 
 
 def setup(app):
     _MockObject.__or__ = lambda self, other: Union[self, other]  # noqa: UP007
     _MockObject.__ror__ = lambda self, other: Union[other, self]  # noqa: UP007
-    app.connect("autodoc-process-docstring", join_closing_lines, priority=400)
-    app.connect("autodoc-process-docstring", to_rest, priority=600)
+    app.connect("autodoc-process-docstring", process, priority=400)  # before napoleon's 500
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
