@@ -152,7 +152,9 @@ cosine_weights = Exercise(
         "only the queries have length 1; divide the keys by their lengths too": lambda z, t: _softmax(_unit(z) @ z.T / t),
         "only the keys have length 1; divide the queries by their lengths too": lambda z, t: _softmax(z @ _unit(z).T / t),
         "the vectors are divided by their squared length; take the root": lambda z, t: _softmax(_unit(z, 2) @ _unit(z, 2).T / t),
-        "the columns sum to 1; the softmax runs over the keys, the last axis": lambda z, t: _softmax(_unit(z) @ _unit(z).T / t, 0),
+        "the columns sum to 1; the softmax runs over the keys, the last axis": lambda z, t: _softmax(
+            _unit(z) @ _unit(z).T / t, 0
+        ),
         "the temperature divides the cosines; here it multiplies them": lambda z, t: _softmax(_unit(z) @ _unit(z).T * t),
         "these are the cosines themselves; the softmax is missing": lambda z, t: _unit(z) @ _unit(z).T / t,
     },
@@ -185,7 +187,9 @@ kernel_for = Exercise(
         "this is the best kernel without a border; pad the picture with zeros and pool": _inner_kernel_for,
         "the kernel is turned by 180°; the book slides it as it stands": lambda x, y: _kernel_for(x, y)[::-1, ::-1],
         "the kernel is transposed; check the order in which you read the unknowns": lambda x, y: _kernel_for(x, y).T,
-        "a quarter of the right one: this pooling adds the four numbers, ours takes their mean": lambda x, y: _kernel_for(x, y) / 4,
+        "a quarter of the right one: this pooling adds the four numbers, ours takes their mean": lambda x, y: (
+            _kernel_for(x, y) / 4
+        ),
     },
 )
 
@@ -256,26 +260,28 @@ temperature_for_keys = Exercise(
 )
 
 
-def _softmax_gradient(weights, d_weights):
-    return weights * (d_weights - (weights * d_weights).sum(axis=-1, keepdims=True))
+def _d_scaled(scores, temperature, d_weights):
+    weights = _softmax(scores / temperature)
+    return weights * (d_weights - weights @ d_weights)
 
 
-softmax_gradient = Exercise(
-    "the gradient through a softmax",
-    _softmax_gradient,
+temperature_gradient = Exercise(
+    "the gradient of the temperature",
+    lambda s, T, g: -(_d_scaled(s, T, g) @ s) / T**2,
     [
-        (np.array([0.2, 0.3, 0.5]), np.array([1.0, 0.0, -2.0])),
-        (np.array([[0.25, 0.75, 0.0], [0.1, 0.6, 0.3]]), np.array([[1.0, 2.0, 3.0], [-1.0, 0.5, 2.0]])),
+        (np.array([0.0, 1.0, 3.0]), 0.7, np.array([1.0, 0.0, -2.0])),
+        (np.array([-1.0, 0.5, 2.0, 2.5]), 3.0, np.array([0.3, -1.0, 2.0, 0.5])),
     ],
     {
-        "a score moves the other weights too: subtract the weighted mean of d_weights": lambda w, g: w * g,
-        "the mean that is subtracted must be weighted with the weights": lambda w, g: w * (g - g.mean(-1, keepdims=True)),
-        "the sum that is subtracted must be weighted with the weights": lambda w, g: w * (g - g.sum(-1, keepdims=True)),
-        "the factor in front is missing: multiply by the weights": lambda w, g: g - (w * g).sum(-1, keepdims=True),
-        "this is w (1 - w) d_weights, the diagonal of the Jacobian alone": lambda w, g: w * (1 - w) * g,
-        "the weighted mean runs over the keys, the last axis, in each row": (
-            lambda w, g: w * (g - (w * g).sum(axis=0, keepdims=True))
+        "the sign is wrong: scores / T shrink as T grows": lambda s, T, g: _d_scaled(s, T, g) @ s / T**2,
+        "the derivative of 1 / T is -1 / T², not -1 / T": lambda s, T, g: -(_d_scaled(s, T, g) @ s) / T,
+        "this is the gradient by 1 / T; one more step leads to T": lambda s, T, g: _d_scaled(s, T, g) @ s,
+        "a score moves the other weights too: use the whole Jacobian, not its diagonal": (
+            lambda s, T, g: -((w := _softmax(s / T)) * (1 - w) * g) @ s / T**2
         ),
+        "the Jacobian is diag(w) - w wᵀ; its second part is missing": lambda s, T, g: -(_softmax(s / T) * g) @ s / T**2,
+        "this is the gradient by the scores; T is one number, sum what it moves": (lambda s, T, g: _d_scaled(s, T, g) / T),
+        "the weights are those at temperature 1": lambda s, T, g: -(_d_scaled(s, 1.0, g) @ s) / T**2,
     },
 )
 
@@ -304,9 +310,7 @@ squeeze_excite = Exercise(
         ),
         "scores are not weights yet: a sigmoid is missing": lambda x, r, e: _squeeze_excite(x, r, e, gate=lambda s: s),
         "these are the gates; multiply the map with them": lambda x, r, e: (_squeeze_excite(x, r, e) / x)[:, 0, 0],
-        "squeeze by the mean over the picture, not by the sum": (
-            lambda x, r, e: _squeeze_excite(x, r * x[0].size, e)
-        ),
+        "squeeze by the mean over the picture, not by the sum": (lambda x, r, e: _squeeze_excite(x, r * x[0].size, e)),
     },
 )
 
@@ -324,9 +328,7 @@ same_shifted_window = Exercise(
         "tokens that only the roll has brought together must not see each other": (
             lambda N, w, s: _same_window(N, w, s, label=lambda n, w, s, N: ((n - s) % N) // w)
         ),
-        "these windows are moved the other way": (
-            lambda N, w, s: _same_window(N, w, s, label=lambda n, w, s, N: (n + s) // w)
-        ),
+        "these windows are moved the other way": (lambda N, w, s: _same_window(N, w, s, label=lambda n, w, s, N: (n + s) // w)),
         "this ignores the shift": lambda N, w, s: _same_window(N, w, 0),
         "a window is cut once and for all; this one moves with the query": (
             lambda N, w, s: np.abs(np.arange(N)[:, None] - np.arange(N)[None, :]) < w
@@ -398,8 +400,9 @@ patch_weights = Exercise(
         (np.array([100.0]), np.array([[0.0], [1.0], [1.5]]), 1.0),
     ],
     {
-        "far from all keys every exponential is 0 and the fraction is 0/0; subtract the largest score first":
-            lambda q, k, h: _unshifted_softmax(_gaussian_scores(q, k, h)),
+        "far from all keys every exponential is 0 and the fraction is 0/0; subtract the largest score first": lambda q, k, h: (
+            _unshifted_softmax(_gaussian_scores(q, k, h))
+        ),
         "the weights do not sum to 1; divide by their sum": lambda q, k, h: np.exp(_gaussian_scores(q, k, h)),
         "unlike patches get the most; the distance needs a minus sign": lambda q, k, h: _softmax(-_gaussian_scores(q, k, h)),
         "the distance is not squared": lambda q, k, h: _softmax(-np.sqrt(-_gaussian_scores(q, k, h) * 2 * h**2) / (2 * h**2)),
@@ -413,12 +416,15 @@ layers_needed = Exercise(
     _layers_needed,
     [(1, 3, False), (10, 5, False), (223, 3, False), (224, 7, False), (7, 3, True), (256, 3, True), (11, 5, True)],
     {
-        "a kernel of side k reaches (k − 1)/2 pixels to each side, not k":
-            lambda r, k, doubling: next(n for n in range(999) if k * (2**n - 1 if doubling else n) >= r),
-        "round up: the last, partly used layer counts too":
-            lambda r, k, doubling: int(np.log2(r / (k // 2) + 1)) if doubling else r // (k // 2),
-        "with doubling, n layers reach 2ⁿ − 1 times the radius of the kernel, not 2ⁿ times":
-            lambda r, k, doubling: next(n for n in range(999) if (k // 2) * (2**n if doubling else n) >= r),
+        "a kernel of side k reaches (k − 1)/2 pixels to each side, not k": lambda r, k, doubling: next(
+            n for n in range(999) if k * (2**n - 1 if doubling else n) >= r
+        ),
+        "round up: the last, partly used layer counts too": lambda r, k, doubling: (
+            int(np.log2(r / (k // 2) + 1)) if doubling else r // (k // 2)
+        ),
+        "with doubling, n layers reach 2ⁿ − 1 times the radius of the kernel, not 2ⁿ times": lambda r, k, doubling: next(
+            n for n in range(999) if (k // 2) * (2**n if doubling else n) >= r
+        ),
         "this ignores the dilation": lambda r, k, doubling: _layers_needed(r, k, False),
     },
 )
@@ -431,11 +437,14 @@ gaussian_by_dot = Exercise(
         (np.array([[0.5, 0.1, 0.0]]), np.array([[0.2, 0.2, 0.2], [1.0, 0.0, 0.5]]), 0.7),
     ],
     {
-        "long keys win too often; subtract half the squared length of each key (that of the query cancels)":
-            lambda q, k, h: _softmax(q @ k.T / h**2),
+        "long keys win too often; subtract half the squared length of each key (that of the query cancels)": lambda q, k, h: (
+            _softmax(q @ k.T / h**2)
+        ),
         "subtract half of each key's squared length, not all of it": lambda q, k, h: _softmax((q @ k.T - (k**2).sum(-1)) / h**2),
         "the bandwidth enters squared": lambda q, k, h: _softmax((q @ k.T - (k**2).sum(-1) / 2) / h),
-        "the columns sum to 1; the softmax runs over the keys, the last axis": lambda q, k, h: _softmax(_gaussian_scores(q, k, h), 0),
+        "the columns sum to 1; the softmax runs over the keys, the last axis": lambda q, k, h: _softmax(
+            _gaussian_scores(q, k, h), 0
+        ),
     },
 )
 
@@ -452,19 +461,24 @@ pointing_game = Exercise(
     "the pointing game",
     _pointing_game,
     [
-        (np.array([[[1.0, 5.0], [2.0, 0.0]], [[0.0, 1.0], [7.0, 3.0]], [[4.0, 1.0], [1.0, 2.0]]]),
-         np.array([[[False, True], [True, False]], [[True, True], [False, True]], [[True, False], [False, False]]])),
+        (
+            np.array([[[1.0, 5.0], [2.0, 0.0]], [[0.0, 1.0], [7.0, 3.0]], [[4.0, 1.0], [1.0, 2.0]]]),
+            np.array([[[False, True], [True, False]], [[True, True], [False, True]], [[True, False], [False, False]]]),
+        ),
         (np.array([[[0.1, 0.2, 0.9], [0.3, 0.4, 0.0]]]), np.array([[[False, False, True], [True, True, True]]])),
     ],
     {
-        "this is the share of the response inside the mask; the pointing game looks at the largest value only":
-            lambda m, k: ((m * k).sum((1, 2)) / m.sum((1, 2))).mean(),
+        "this is the share of the response inside the mask; the pointing game looks at the largest value only": lambda m, k: (
+            (m * k).sum((1, 2)) / m.sum((1, 2))
+        ).mean(),
         "this points at the smallest response": lambda m, k: _pointing_game(m, k, np.argmin),
-        "this looks for the largest response of all pictures together; each picture has its own":
-            lambda m, k: float(k[np.unravel_index(m.argmax(), m.shape)]),
+        "this looks for the largest response of all pictures together; each picture has its own": lambda m, k: float(
+            k[np.unravel_index(m.argmax(), m.shape)]
+        ),
         "this counts the hits; return their share": lambda m, k: _pointing_game(m, k) * len(m),
-        "a hit is one pixel, the one with the largest response, inside the mask: this asks only that the mask is not empty":
-            lambda m, k: k.any((1, 2)).mean(),
+        "a hit is one pixel, the one with the largest response, inside the mask: this asks only that the mask is not empty": lambda m, k: (
+            k.any((1, 2)).mean()
+        ),
     },
 )
 
@@ -481,8 +495,12 @@ interval_of_mean = Exercise(
     _interval_of_mean,
     [(np.array([0.91, 0.93, 0.92, 0.95, 0.90]),), (np.array([0.2, 0.3, 0.25]),), (np.array([1.0, 0.0, 0.5, 0.5]),)],
     {
-        "this is the spread of single runs; the mean of n runs is more certain, by √n": lambda v: _interval_of_mean(v, root=False),
-        "divide by n − 1 in the variance (ddof=1): the mean was estimated from the same runs": lambda v: _interval_of_mean(v, ddof=0),
+        "this is the spread of single runs; the mean of n runs is more certain, by √n": lambda v: _interval_of_mean(
+            v, root=False
+        ),
+        "divide by n − 1 in the variance (ddof=1): the mean was estimated from the same runs": lambda v: _interval_of_mean(
+            v, ddof=0
+        ),
         "1.96 belongs to many runs; with a few, Student's t is wider": lambda v: _interval_of_mean(v, factor=1.959963985),
         "n runs leave n − 1 degrees of freedom": lambda v: _interval_of_mean(
             v, factor={3: 3.182446305, 4: 2.776445105, 5: 2.570581836}[len(v)]
@@ -503,14 +521,97 @@ vit_tokens = Exercise(
     "the tokens of a Vision Transformer",
     _vit_tokens,
     [
-        (np.arange(12.0).reshape(3, 4) / 6, np.sin(np.arange(20.0)).reshape(4, 5), np.full(5, 0.3), np.cos(np.arange(20.0)).reshape(4, 5)),
+        (
+            np.arange(12.0).reshape(3, 4) / 6,
+            np.sin(np.arange(20.0)).reshape(4, 5),
+            np.full(5, 0.3),
+            np.cos(np.arange(20.0)).reshape(4, 5),
+        ),
         (np.eye(2), np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]]), np.array([9.0, 8.0, 7.0]), np.arange(9.0).reshape(3, 3)),
     ],
     {
         "the class token comes first, before the patches": lambda x, E, c, p: np.concatenate([x @ E, c[None]]) + p,
-        "the class token has a position too: add the positions after it has been put in front":
-            lambda x, E, c, p: np.concatenate([c[None], x @ E + p[1:]]),
+        "the class token has a position too: add the positions after it has been put in front": lambda x, E, c, p: np.concatenate(
+            [c[None], x @ E + p[1:]]
+        ),
         "the positions are missing": lambda x, E, c, p: np.concatenate([c[None], x @ E]),
         "the class token is a token by itself, not something added to each patch": lambda x, E, c, p: x @ E + c + p[1:],
+    },
+)
+
+
+# ----------------------------------------------------------------------------- chapter 02, core concepts
+
+
+_some = np.random.default_rng(2)
+
+hard_attention = Exercise(
+    "hard attention",
+    lambda q, k, v: v[(q @ k.T).argmax(axis=-1)],
+    [
+        (np.array([[1.0, 0], [0, 1], [1, 1]]), np.array([[2.0, 0], [0, 3], [1, 1], [-1, -1]]), np.arange(12.0).reshape(4, 3)),
+        tuple(_some.standard_normal(shape) for shape in ((5, 2), (7, 2), (7, 3))),
+    ],
+    {
+        "this is soft attention; take the one value with the largest score": lambda q, k, v: _softmax(q @ k.T) @ v,
+        "these are the numbers of the keys; return their values": lambda q, k, v: (q @ k.T).argmax(axis=-1),
+        "the largest score is sought over the queries; every query chooses a key": lambda q, k, v: v[
+            (q @ k.T).argmax(axis=0) % len(v)
+        ],
+        "this is the worst-matching key": lambda q, k, v: v[(q @ k.T).argmin(axis=-1)],
+        "this finds the nearest key; here the largest dot product counts": (
+            lambda q, k, v: v[((q[:, None] - k[None]) ** 2).sum(axis=-1).argmin(axis=-1)]
+        ),
+    },
+)
+
+
+def _box_of_weights(weights, *, half_pixel=0.5, widths=3**0.5):
+    y, x = np.indices(weights.shape) + half_pixel
+    mean = np.array([(weights * x).sum(), (weights * y).sum()])
+    half = widths * np.sqrt((weights * x**2).sum() - mean[0] ** 2), widths * np.sqrt((weights * y**2).sum() - mean[1] ** 2)
+    return np.concatenate([mean - half, mean + half])
+
+
+def _rectangle(top, left, bottom, right):
+    weights = np.zeros((9, 14))
+    weights[top:bottom, left:right] = 1 / ((bottom - top) * (right - left))
+    return weights
+
+
+box_of_weights = Exercise(
+    "a box from weights",
+    _box_of_weights,
+    [(_rectangle(2, 3, 7, 6),), (_rectangle(1, 4, 4, 13),), (_softmax(_some.standard_normal(63) * 2).reshape(7, 9),)],
+    {
+        "x and y are exchanged: x runs along the columns": lambda w: _box_of_weights(w)[[1, 0, 3, 2]],
+        "half a pixel is missing: the centre of the first pixel is (½, ½)": lambda w: _box_of_weights(w, half_pixel=0.0),
+        "one standard deviation is too little: a box reaches √3 of them to each side": lambda w: _box_of_weights(w, widths=1.0),
+        "3 standard deviations are too much: it is the root of 3": lambda w: _box_of_weights(w, widths=3.0),
+        "√12 standard deviations are the whole width; each side gets half of it": lambda w: _box_of_weights(w, widths=12**0.5),
+        "this is centre and half width; the corners are wanted": (
+            lambda w: (lambda b: np.concatenate([(b[:2] + b[2:]) / 2, (b[2:] - b[:2]) / 2]))(_box_of_weights(w))
+        ),
+    },
+)
+
+
+def _channel_attention(X, *, axis=-1, size=len):
+    return X @ _softmax(X.T @ X / size(X) ** 0.5, axis).T
+
+
+channel_attention = Exercise(
+    "channels that ask channels",
+    _channel_attention,
+    [(_some.standard_normal((7, 3)),), (np.array([[1.0, 2], [0, -1], [3, 1], [1, 1]]),)],
+    {
+        "this is spatial attention, places ask places; transpose first": lambda X: _softmax(X @ X.T / X.shape[1] ** 0.5) @ X,
+        "the result has a row for each channel; transpose it back": lambda X: _channel_attention(X).T,
+        "each query's weights must sum to 1 over the keys; this softmax runs over the queries": (
+            lambda X: _channel_attention(X, axis=0)
+        ),
+        "the width of a token is now N, so the scale is 1/√N": lambda X: _channel_attention(X, size=lambda X: X.shape[1]),
+        "the scale 1/√N is missing": lambda X: _channel_attention(X, size=lambda X: 1),
+        "these are the weights; mix the channels with them": lambda X: _softmax(X.T @ X / len(X) ** 0.5),
     },
 )

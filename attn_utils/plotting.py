@@ -148,8 +148,16 @@ def responses(picture, maps, queries, *, titles=None, columns=None, cmap=WEIGHTS
     for i, (weights, (row, column)) in enumerate(zip(maps, queries, strict=True)):
         x, y = (column + 0.5) * width / key_columns, (row + 0.5) * height / key_rows
         colour = PALETTE[5]
-        axes[0].text(x, y, str(i + 1), color="white", ha="center", va="center", fontweight="bold",
-                     bbox={"boxstyle": "circle,pad=0.25", "fc": colour, "ec": "white"})
+        axes[0].text(
+            x,
+            y,
+            str(i + 1),
+            color="white",
+            ha="center",
+            va="center",
+            fontweight="bold",
+            bbox={"boxstyle": "circle,pad=0.25", "fc": colour, "ec": "white"},
+        )
         axes[i + 1].imshow(weights, cmap=cmap, alpha=alpha, extent=(0, width, height, 0))
         axes[i + 1].plot(x, y, "o", ms=8, mfc=colour, mec="white")
         axes[i + 1].set_title(titles[i] if titles is not None else f"query {i + 1}")
@@ -509,4 +517,85 @@ def heads_by_layer(picture, maps, query, target, *, cell=1.75):
         for where, colour, dash in ((query, "white", "--"), (target, PALETTE[5], "-")):
             corner = where % side, where // side
             ax.add_patch(plt.Rectangle(corner, 1, 1, fill=False, ec=colour, ls=dash, lw=2.2, clip_on=False))
+    return fig
+
+
+def growth_lines(labels, sizes, series, *, xlabel, ylabel, size=(4.8, 4.6)):
+    """Costs over sizes, both on logarithmic axes, so that a power law is a straight line.
+
+    Args:
+        labels: How the sizes are written at the axis.
+        sizes: (sizes,), positive.
+        series: {name: (sizes,)}, positive.
+        xlabel, ylabel: What the axes show, with units.
+        size: Width and height in inches; the legend stands below.
+    """
+    fig, ax = plt.subplots(figsize=size)
+    for i, (name, costs) in enumerate(series.items()):
+        ax.plot(sizes, costs, "o-", label=name, color=[*PALETTE[:6], PALETTE[7]][i % 7])
+    ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
+    ax.set_xticks(sizes, labels)
+    ax.minorticks_off()
+    fig.legend(loc="outside lower center", ncols=2)
+    return fig
+
+
+# ----------------------------------------------------------------------------- chapter 02, core concepts
+
+
+def points(picture, groups, *, size=4.6):
+    """Groups of places on a picture: many as dots, one by one as larger marks, with a legend below.
+
+    Args:
+        picture: As ``as_picture`` takes it.
+        groups: ``{name: places}``, each (2,) or (n, 2): row and column in pixels.
+        size: Width in inches.
+    """
+    picture = as_picture(picture)
+    fig, ax = plt.subplots(figsize=(size, size * picture.shape[0] / picture.shape[1] + 0.8))
+    ax.imshow(picture, cmap="gray", extent=(0, picture.shape[1], picture.shape[0], 0))
+    ax.axis("off")
+    for (name, places), marker, colour in zip(groups.items(), "osD^v", [PALETTE[i] for i in (4, 5, 6, 3, 2)], strict=False):
+        places = np.atleast_2d(places)
+        side = 6 if len(places) > 1 else 11
+        ax.plot(places[:, 1], places[:, 0], marker, ms=side, mfc=colour, mec="black", mew=1.2, ls="none", label=name)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, fontsize=10, handletextpad=0.3)
+    return fig
+
+
+def labelled_weights(weights, rows, columns, *, fmt="{:.2f}", size=None):
+    """A small matrix of weights with a name for each row and column and the number in each cell.
+
+    Args:
+        weights: (rows, columns).
+        rows, columns: Their names.
+        fmt: Format of the numbers.
+        size: Width and height in inches.
+    """
+    weights = np.asarray(weights)
+    fig, ax = plt.subplots(figsize=size or (0.6 * len(columns) + 1.2, 0.5 * len(rows) + 1.2))
+    _draw_numbers(ax, weights, fmt, WEIGHTS)
+    ax.set_xticks(range(len(columns)), columns, rotation=40, ha="left", rotation_mode="anchor")
+    ax.set_yticks(range(len(rows)), rows)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return fig
+
+
+def boxed(images, boxes, colours, *, columns=2, cell=2.6):
+    """Pictures with boxes drawn on them.
+
+    Args:
+        images: Pictures, each as ``as_picture`` takes it.
+        boxes: For each picture (k, 4): x0, y0, x1, y1 in pixels.
+        colours: For each picture k colours, anything matplotlib takes.
+        columns: Pictures in a row.
+        cell: Width of one picture in inches.
+    """
+    fig = pictures(images, columns=columns, cell=cell)
+    for ax, some, inks in zip(fig.axes, boxes, colours, strict=False):
+        for (x0, y0, x1, y1), ink in zip(some, inks, strict=True):
+            for line, edge in ((3.6, "black"), (1.8, ink)):
+                ax.add_patch(plt.Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, ec=edge, lw=line))
     return fig
