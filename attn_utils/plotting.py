@@ -165,7 +165,7 @@ def responses(picture, maps, queries, *, titles=None, columns=None, cmap=WEIGHTS
     return fig
 
 
-def curves(series, *, xlabel, ylabel, title=None, logx=False, logy=False, markers=False, size=(6.4, 3.6)):
+def curves(series, *, xlabel, ylabel, title=None, logx=False, logy=False, markers=False, xticks=None, size=(6.4, 3.6)):
     """Lines with a legend.
 
     Args:
@@ -174,6 +174,7 @@ def curves(series, *, xlabel, ylabel, title=None, logx=False, logy=False, marker
         title: Title, or None.
         logx, logy: Logarithmic axes.
         markers: Mark each point.
+        xticks: Where to write numbers on the x axis; matplotlib chooses by default.
         size: Width and height in inches.
     """
     fig, ax = plt.subplots(figsize=size)
@@ -186,6 +187,9 @@ def curves(series, *, xlabel, ylabel, title=None, logx=False, logy=False, marker
         ax.set_xscale("log")
     if logy:
         ax.set_yscale("log")
+    if xticks is not None:
+        ax.set_xticks(xticks, xticks)
+        ax.set_xticks([], minor=True)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title or "")
     if len(series) > 1:
         ax.legend()
@@ -263,26 +267,27 @@ def _draw_array(ax, array, fmt, cmap, left, upper):
 
 
 def spotlights(picture, maps, places, *, titles=None, columns=2, cell=2.6):
-    """The picture lit by weights, once for each map: bright where a query looks, black where it does not.
+    """The picture lit by weights, once for each map: in colour where a query looks, dark grey where it does not.
 
     Args:
         picture: As ``as_picture`` takes it, H × W pixels.
-        maps: (maps, H, W), weights over the pixels. Brightness is the square root of a weight, as a share of the map's
-            99.9th percentile.
+        maps: (maps, H, W), weights over the pixels. The light is the square root of a weight, as a share of the map's
+            99th percentile.
         places: For each map the dots to draw, (2,) or (dots, 2): row and column in pixels.
         titles: A title for each map, or None.
         columns: Panels in a row.
         cell: Width of one panel in inches.
     """
     picture = as_picture(picture)
+    dark = 0.2 * picture.mean(-1, keepdims=True)
     height, width = picture.shape[:2]
     rows = -(-len(maps) // columns)
     fig, axes = plt.subplots(rows, columns, figsize=(columns * cell, rows * (cell * height / width + 0.3)), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for i, (ax, weights, dots) in enumerate(zip(axes.flat, maps, places, strict=False)):
-        light = np.sqrt(np.clip(weights / max(np.quantile(weights, 0.999), 1e-12), 0, 1))
-        ax.imshow(picture * (0.08 + 0.92 * light[..., None]))
+        light = np.sqrt(np.clip(weights / max(np.quantile(weights, 0.99), 1e-12), 0, 1))[..., None]
+        ax.imshow(picture * light + dark * (1 - light))
         dots = np.atleast_2d(dots)
         ax.plot(dots[:, 1], dots[:, 0], "o", ms=7, mfc=PALETTE[5], mec="white", mew=1.5)
         ax.set_title(titles[i] if titles is not None else "")
