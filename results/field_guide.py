@@ -5,7 +5,8 @@
 One row per mechanism: parameters, FLOPs of one forward pass, seconds and peak memory of forward + backward, at several
 sides of the feature map, and the exponent p of a fit `value ~ pixels^p`. Repeats are interleaved (every mechanism and
 side once, in random order, then again), medians are kept, and times are also given as multiples of the 3×3
-convolution's, measured in the same repeat. Run it on a machine that does nothing else; it takes a few minutes.
+convolution's, measured in the same repeat. With one thread the clock is processor time. Best run on a machine that does
+nothing else, where it takes a minute or two.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import os
 import platform
 import random
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -94,7 +96,7 @@ def exponent(sides, values):
     return float(np.polyfit(np.log([side * side for side in sides]), np.log(values), 1)[0])
 
 
-def measure(sides, repeats):
+def measure(sides, repeats, clock):
     cases = {(name, side): case for side in sides for name, case in mechanisms(side).items()}
     seconds = {key: [] for key in cases}
     for case in cases.values():
@@ -103,9 +105,9 @@ def measure(sides, repeats):
     for _ in range(repeats):
         random.shuffle(order)
         for key in order:
-            start = time.perf_counter()
+            start = clock()
             forward_backward(*cases[key])
-            seconds[key].append(time.perf_counter() - start)
+            seconds[key].append(clock() - start)
 
     rows = {}
     for name in mechanisms(sides[0]):
@@ -153,16 +155,19 @@ def main():
     torch.manual_seed(0)
     random.seed(0)
     start = time.perf_counter()
-    rows = measure(arguments.sides, arguments.repeats)
+    # One thread's processor time does not count the moments in which other programs had the core.
+    clock = time.process_time if arguments.threads == 1 else time.perf_counter
+    rows = measure(arguments.sides, arguments.repeats, clock)
     record = {
         "what": "one picture, 64 channels, forward + backward, float32 on the CPU",
         "sides": arguments.sides,
         "settings": {"channels": CHANNELS, "heads": HEADS, "window": WINDOW, "points": POINTS, "queries": QUERIES},
         "provenance": {
-            "command": "python results/field_guide.py",
+            "command": " ".join(["python", "results/field_guide.py", *sys.argv[1:]]),
             "date": datetime.date.today().isoformat(),
             "machine": machine(),
             "threads": arguments.threads,
+            "clock": clock.__name__,
             "repeats": arguments.repeats,
             "seconds": round(time.perf_counter() - start),
             "python": platform.python_version(),

@@ -66,3 +66,29 @@ def test_bars_put_the_first_on_top():
 def test_pictures_and_weight_matrix_return_figures():
     assert len(plotting.pictures([np.zeros((4, 4)), np.zeros((3, 4, 4))], ["a", "b"], columns=1).axes) == 2
     assert len(plotting.weight_matrix(np.eye(3)).axes) == 2
+
+
+def test_query_maps_leave_out_what_may_not_be_asked():
+    fig = plotting.query_maps(np.zeros((6, 8)), [[[np.nan, 2.0], [1.0, 0.0]]], (1, 0), ["a"], columns=2)
+    shown = fig.axes[1].images[0]
+    assert shown.get_clim() == (0, 2)
+    assert np.ma.getmaskarray(shown.get_array()).tolist() == [[True, False], [False, False]]
+
+
+def test_channel_gates_draw_a_panel_for_the_averages_and_one_for_each_gate():
+    fig = plotting.channel_gates(["a", "b"], ["red", "blue"], [0.1, 0.3], {"SE": [0.2, 0.9]})
+    assert [[bar.get_width() for bar in ax.patches] for ax in fig.axes] == [[0.1, 0.3], [0.2, 0.9]]
+
+
+def test_point_paths_mark_where_points_begin_and_end():
+    paths = np.array([[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]])
+    ax = plotting.point_paths(np.zeros((9, 9)), paths, (0.0, 0.0)).axes[0]
+    begin, end, reference = ax.lines[-3:]
+    assert begin.get_xydata().tolist() == paths[0].tolist()
+    assert end.get_xydata().tolist() == paths[1].tolist()
+    assert reference.get_xydata().tolist() == [[0.0, 0.0]]
+
+
+def test_growth_lines_are_logarithmic():
+    ax = plotting.growth_lines(["1", "4"], [1, 4], {"a": [1, 2], "b": [1, 8]}, xlabel="x", ylabel="y").axes[0]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log") and len(ax.lines) == 2
