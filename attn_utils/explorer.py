@@ -29,6 +29,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import zlib
 
 import anywidget
@@ -42,7 +43,7 @@ LEVELS = (255, 127, 63, 31, 15)  # grey levels of a map, from fine to coarse; th
 FINE_LEVELS = 65_535  # used where all maps together hold few values, so that written numbers are right
 FEW_VALUES = 20_000
 STILL_BYTES = 12_000  # of them, kept free for the still picture and its sentence
-PICTURE_BYTES = 45_000  # of a picture before it is written as text, and
+PICTURE_BYTES = 36_000  # of a picture before it is written as text, and
 LONG_SIDE = 560  # pixels of its longer side, after which it is scaled down
 SOURCE = pathlib.Path(__file__).with_name("explorer.js")
 
@@ -344,7 +345,7 @@ def _static(state, data, still, summary):
     return f"""<div class="attn-explorer" data-key="{key}"><figure role="group" aria-label="{title}" style="margin:0">{picture}
 <figcaption><strong>{title}</strong> – {summary}. <em>A still: run the cell, or allow scripts, to explore.</em></figcaption></figure></div>
 <script type="module">
-{SOURCE.read_text("utf-8")}
+{_module()}
 const state = {payload};
 state._data = new DataView(Uint8Array.from(atob(state._data), (c) => c.charCodeAt(0)).buffer);
 const handlers = {{}};
@@ -358,6 +359,11 @@ const model = {{
 const el = document.querySelector('.attn-explorer[data-key="{key}"]:not([data-ready])');
 if (el) {{ el.dataset.ready = ""; mountStatic({{ model, el }}); }}
 </script>"""
+
+
+def _module():
+    """explorer.js without its comments and indentation, which readers of a page need not load."""
+    return re.sub(r"^\s*//.*\n|^[ \t]+", "", SOURCE.read_text("utf-8"), flags=re.MULTILINE)
 
 
 def _quantised(maps, axes, levels):
