@@ -5,12 +5,14 @@ as |n - m| ≤ radius as they are. Here they become the reStructuredText that au
 markup. And where autodoc stands in for numpy and torch (the book is built without them), annotations with `|` still work.
 """
 
+import inspect
 import re
 from typing import Union
 
 from sphinx.ext.autodoc.mock import _MockObject
+from sphinx.util.inspect import stringify_signature
 
-CODE = re.compile(r"(``[^`]+``|(?<![:`])`[^`]+`(?!`))")
+CODE = re.compile(r"(``[^`]+``|(?<![:`])`[^`]+`(?!`)|\{[^{}`]*:[^{}`]*\})")  # or a dict, which napoleon would split
 MARKUP = re.compile(r"(?<!\\)([|*]|(?<=\w)_(?!\w))")
 CLOSING = re.compile(r"(Source|Differs from[^:]*):")
 
@@ -28,7 +30,8 @@ def to_rest(lines):
         elif line.lstrip().startswith(">>>"):
             rest += [line, *_take(lines, str.strip)]
         elif CLOSING.match(line):  # "Source: ..." and "Differs from ...:" are paragraphs, however they are indented
-            rest += ["", _inline(" ".join([line, *(each.strip() for each in _take(lines, lambda each: each.startswith(" ")))])), ""]
+            more = _take(lines, lambda each: each.strip() and not CLOSING.match(each))
+            rest += ["", _inline(" ".join([line, *map(str.strip, more)])), ""]
         elif line.endswith("::"):
             code = _take(lines, lambda following: True)
             rest += [line, "", *("    " + each for each in code)]
@@ -60,8 +63,18 @@ def process(app, what, name, obj, options, lines):
     lines[:] = to_rest(lines)
 
 
+def class_signature(app, what, name, obj, options, signature, return_annotation):
+    """The arguments of a class whose base is a stand-in are those of its own `__init__`."""
+    if what == "class" and signature == "(*args, **kwargs)" and "__init__" in vars(obj):
+        own = inspect.signature(obj.__init__)
+        arguments = list(own.parameters.values())[1:]
+        return stringify_signature(own.replace(parameters=arguments), show_annotation=False), ""
+    return None
+
+
 def setup(app):
     _MockObject.__or__ = lambda self, other: Union[self, other]  # noqa: UP007
     _MockObject.__ror__ = lambda self, other: Union[other, self]  # noqa: UP007
     app.connect("autodoc-process-docstring", process, priority=400)  # before napoleon's 500
+    app.connect("autodoc-process-signature", class_signature)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
