@@ -292,14 +292,16 @@ def _squeeze_excite(x, reduce, expand, *, hidden=lambda h: np.maximum(h, 0), gat
     return weights[:, None, None] * x
 
 
-_feature_map = np.sin(np.arange(4 * 3 * 5)).reshape(4, 3, 5) + np.array([0.5, -1.0, 2.0, 1.0])[:, None, None]
+_feature_map = np.array([[[0.5, 1.5, -1.0]], [[-1.0, 0.25, -2.0]], [[2.0, 3.5, 1.25]], [[1.0, 0.75, 2.0]]])  # (4, 1, 3)
+_other_map = np.array([[[0.5], [2.0]], [[1.0], [0.25]], [[4.0], [1.0]], [[3.0], [0.5]]])  # (4, 2, 1)
 _reduce = np.array([[1.0, -0.5, 0.25, 0.0], [-0.75, 1.0, -0.5, 0.5]])
+_other_reduce = np.array([[-1.0, 0.5, 0.75, 0.25], [0.75, -1.0, 0.5, -0.5]])
 _expand = np.array([[1.0, -1.0], [0.5, 2.0], [-2.0, 0.25], [0.0, 1.5]])
 
 squeeze_excite = Exercise(
     "squeeze and excitation of one feature map",
     _squeeze_excite,
-    [(_feature_map, _reduce, _expand), (_feature_map[:, ::-1] ** 2, -_reduce, _expand)],
+    [(_feature_map, _reduce, _expand), (_other_map, _other_reduce, _expand)],
     {
         "the channels are gated one by one, with a sigmoid; a softmax makes them compete": (
             lambda x, r, e: _squeeze_excite(x, r, e, gate=_softmax)
@@ -348,7 +350,7 @@ def _clamped(picture, x, y):
     return _bilinear(picture, np.clip(x, 0, width - 1), np.clip(y, 0, height - 1))
 
 
-_picture = np.arange(12.0).reshape(3, 4) ** 1.5 + 1
+_picture = np.array([[1.0, 2.0, 3.75, 6.0], [9.0, 12.25, 15.75, 19.5], [23.5, 28.0, 32.5, 37.5]])
 
 read_between_pixels = Exercise(
     "reading a picture between its pixels",
