@@ -2,7 +2,7 @@
 # README.md gives the same as plain commands, for machines without make.
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab execute evidence lint format clean
+.PHONY: help book test lab execute evidence bench lint format clean
 
 PYTHONS := python3 python3.13 python3.12 python3.11 python
 BIN := .venv/bin
@@ -29,6 +29,10 @@ execute: $(READY) ## re-run the chapters in place, in order; one of them: make e
 
 evidence: $(READY) ## re-run a chapter over seeds and write results/ (CHAPTER=07_classification)
 	@$(BIN)/python results/evidence.py $(CHAPTER)
+
+bench: $(READY) ## measure speed and memory again, on a machine that does nothing else, and write results/
+	@$(BIN)/python tests/mha_speed.py
+	@$(BIN)/python results/field_guide.py
 
 lint: $(READY) ## ruff over the code, the tests and the notebooks
 	@$(BIN)/ruff check .
