@@ -1,25 +1,19 @@
 """Pick a query on the left, see its response map on the right: one view for every chapter.
 
 `explore` takes plain arrays and returns an `Explorer`. As the last expression of a notebook cell it shows twice over:
-live, as an anywidget whose traits follow the reader's clicks, and as self-contained HTML, which works on the static page,
-from `file://` and with no network. Both forms run the same `explorer.js`.
+live, as a widget that follows the reader's clicks and can be driven from Python, and as self-contained HTML, which works
+on the static page, from a file and with no network. Both forms run the same `explorer.js`::
 
-```python
-from attn_utils.explorer import explore
+    view = explore(photograph, weights, queries=(24, 32), title="Which patches look like this one?")
+    view                                # last expression of a cell: the interactive figure
 
-view = explore(photograph, weights, queries=(24, 32), title="Which patches look like this one?")
-view                                     # last expression of a cell: the interactive figure
-```
+In a running notebook::
 
-In a live notebook the view can be watched and driven from Python:
-
-```python
-view.query = 17                          # move the query
-view.choice = {"head": "2"}              # turn a selector
-view.response                            # the map now shown, as an array (h, w), at full precision
-view.observe(lambda change: print(change["new"]), "query")
-view.controls()                          # the same controls as ipywidgets, to put beside it
-```
+    view.query = 17                     # move the query
+    view.choice = {"head": "2"}         # turn a selector
+    view.response                       # the map now shown, an array (h, w), as precise as it was given
+    view.observe(print, "query")        # hear of every query that the reader picks
+    HBox([view, view.controls()])       # the same controls as ipywidgets, beside it
 """
 
 import base64
@@ -67,18 +61,19 @@ def explore(
 ):
     """Show what each query attends to: click, drag, or use the arrow keys.
 
-    ```python
-    explore(photo, weights, queries=(24, 32))                                   # weights (768, 24, 32): patches of a photograph
-    explore(scene, weights, queries=(4, 4), selectors={"layer": [1, 2, 3], "head": [1, 2]})  # weights (3, 2, 16, 16)
-    explore(scene, weights, queries=boxes)                                      # boxes (Q, 4) in pixels; weights (Q, h, w)
-    explore(["a", "red", "seven"], weights, target=scene)                       # words as queries; weights (3, h, w)
-    explore(scene, weights, queries=(8, 8), target=["a", "red", "seven"])       # words as keys; weights (64, 3)
-    ```
+    Each of these is a use of its own::
+
+        explore(photo, weights, queries=(24, 32))               # patches: weights (768, 24, 32)
+        explore(scene, weights, queries=(4, 4),                 # a ViT: weights (layers, heads, 16, 16)
+                selectors={"layer": [1, 2, 3], "head": [1, 2]})
+        explore(scene, weights, queries=boxes)                  # boxes (Q, 4) in pixels; weights (Q, h, w)
+        explore(["a", "red", "seven"], weights, target=scene)   # words ask: weights (3, h, w)
+        explore(scene, weights, target=["a", "red", "seven"])   # words are asked: weights (64, 3)
 
     Args:
         picture: what the queries are picked from: an array (H, W) or (H, W, 3) in [0, 1], or a list of words (or steps).
-        maps: array (*selectors, Q, h, w), finite and ≥ 0: what query q sees over an h × w grid laid on the target; or
-            (*selectors, Q, M) when the keys are words, boxes or a flattened grid.
+        maps: array (Q, h, w), finite and ≥ 0: what each query sees over an h × w grid laid on the target; or (Q, M) when the
+            keys are words, boxes or a flattened grid. One more axis in front for each selector.
         queries: `(rows, cols)`, a grid over the picture, numbered row by row; or boxes (Q, 4), xyxy in pixels of the
             picture; or a list of words (then `picture` is the target). Default: the words, or the grid of the keys when it
             has Q cells, or a square.
@@ -90,7 +85,7 @@ def explore(
         caption: a sentence under the title: what to try.
         value_label: what a value of the map is called.
         query_labels: Q short names. On a small grid they are written into the cells of the picture.
-        keys: like `queries`, for the last axis of `maps` (*selectors, Q, M): `(rows, cols)` or boxes (M, 4) in pixels of
+        keys: like `queries`, for the last axis of `maps` (…, Q, M): `(rows, cols)` or boxes (M, 4) in pixels of
             the target. Default: the words, or the queries' grid when M = Q, or a square.
         choice: the options to start from, e.g. `{"layer": 3}`. Default: the first of each.
         view: "overlay" (response over the target), "map" (response alone), or "auto": "map" where every key is one pixel
@@ -180,12 +175,9 @@ def explore(
 class Explorer(anywidget.AnyWidget):
     """The view that `explore` returns; make it with `explore`, not by hand.
 
-    These follow the reader in a live notebook, and can be set and observed from Python:
-
-    Attributes:
-        query: index of the chosen query, row by row on a grid.
-        choice: the chosen option of each selector, `{"layer": "2", "head": "1"}`. Setting some of them keeps the others.
-        view: "overlay" or "map".
+    Three of its traits follow the reader in a running notebook, and can be set and observed from Python: `query`, the index
+    of the chosen query, row by row on a grid; `choice`, the chosen option of each selector, as in
+    `{"layer": "2", "head": "1"}`, where setting some keeps the others; and `view`, "overlay" or "map".
     """
 
     _esm = SOURCE
@@ -258,7 +250,7 @@ class Explorer(anywidget.AnyWidget):
             self._spec, self._data = spec, data
 
     def controls(self):
-        """The same controls as ipywidgets, linked both ways: `ipywidgets.HBox([view, view.controls()])`.
+        """The same controls as ipywidgets, linked both ways, to show beside it.
 
         Returns:
             ipywidgets.VBox: a slider for the query, one selection a selector, and a line that tells what is seen.
