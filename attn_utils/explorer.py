@@ -4,16 +4,16 @@
 live, as a widget that follows the reader's clicks and can be driven from Python, and as self-contained HTML, which works
 on the static page, from a file and with no network. Both forms run the same `explorer.js`::
 
-    view = explore(photograph, weights, queries=(24, 32), title="Which patches look like this one?")
-    view                                # last expression of a cell: the interactive figure
+    view = explore(photograph, weights, queries=(24, 32), title="Which patches look alike?")
+    view                           # last expression of a cell: the figure
 
 In a running notebook::
 
-    view.query = 17                     # move the query
-    view.choice = {"head": "2"}         # turn a selector
-    view.response                       # the map now shown, an array (h, w), as precise as it was given
-    view.observe(print, "query")        # hear of every query that the reader picks
-    HBox([view, view.controls()])       # the same controls as ipywidgets, beside it
+    view.query = 17                # move the query
+    view.choice = {"head": "2"}    # turn a selector
+    view.response                  # the map now shown: array (h, w)
+    view.observe(print, "query")   # hear of every query that is picked
+    HBox([view, view.controls()])  # the same controls as ipywidgets, beside it
 """
 
 import base64
@@ -63,12 +63,16 @@ def explore(
 
     Each of these is a use of its own::
 
-        explore(photo, weights, queries=(24, 32))               # patches: weights (768, 24, 32)
-        explore(scene, weights, queries=(4, 4),                 # a ViT: weights (layers, heads, 16, 16)
-                selectors={"layer": [1, 2, 3], "head": [1, 2]})
-        explore(scene, weights, queries=boxes)                  # boxes (Q, 4) in pixels; weights (Q, h, w)
-        explore(["a", "red", "seven"], weights, target=scene)   # words ask: weights (3, h, w)
-        explore(scene, weights, target=["a", "red", "seven"])   # words are asked: weights (64, 3)
+        # patches of a photograph: weights (768, 24, 32)
+        explore(photo, weights, queries=(24, 32))
+        # a vision transformer: weights (layers, heads, 16, 16)
+        explore(scene, weights, queries=(4, 4), selectors={"layer": [1, 2], "head": [1, 2]})
+        # boxes (Q, 4) in pixels: weights (Q, h, w)
+        explore(scene, weights, queries=boxes)
+        # words ask a picture: weights (3, h, w)
+        explore(["a", "red", "seven"], weights, target=scene)
+        # an 8 × 8 grid of places asks words: weights (64, 3)
+        explore(scene, weights, target=["a", "red", "seven"])
 
     Args:
         picture: what the queries are picked from: an array (H, W) or (H, W, 3) in [0, 1], or a list of words (or steps).
