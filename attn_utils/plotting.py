@@ -354,7 +354,7 @@ def timeline(entries, kinds, *, size=(4.4, 8.6)):
         colour = PALETTE[kinds[kind]]
         ax.plot(0, place, "o", ms=11, mfc=colour, mec="white", mew=1.5, zorder=2)
         ax.text(-0.45, place, when, ha="right", va="center", color="0.35", fontsize=9)
-        ax.text(0.45, place - 0.17, name, ha="left", va="center", fontweight="bold", color=colour if kinds[kind] != 6 else "0.2")
+        ax.text(0.45, place - 0.17, name, ha="left", va="center", fontweight="bold", color="0.1")
         ax.text(0.45, place + 0.24, what, ha="left", va="center", fontsize=9)
     for kind, index in kinds.items():
         ax.plot([], [], "o", ms=9, color=PALETTE[index], label=kind)
