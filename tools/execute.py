@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kernel_memory import peak_memory_mb
+from kernel_memory import MemoryWatch
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -34,13 +34,13 @@ def execute(path, *, timeout):
         notebook, kernel_name="python3", timeout=timeout, record_timing=False, store_widget_state=False,
         resources={"metadata": {"path": str(path.parent)}},
     )  # fmt: skip
-    peak = []
-    client.on_cell_executed = lambda **_: peak.append(peak_memory_mb(client.km.provisioner.pid))
+    watches = []
+    client.on_notebook_start = lambda **_: watches.append(MemoryWatch(client.km.provisioner.pid))
     start = time.perf_counter()
     client.execute()
     seconds = time.perf_counter() - start
     write(notebook, path)
-    return seconds, max(peak, default=0)
+    return seconds, max((watch.peak_mb for watch in watches), default=0)
 
 
 def write(notebook, path):

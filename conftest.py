@@ -1,4 +1,7 @@
-"""What all tests share: threads, a browser, and a line for each chapter as it is re-executed."""
+"""What all tests share: threads, a browser, and a line for each chapter as it is re-executed.
+
+It stands here and not in tests/ because the notebooks, which nbval collects from notebooks/, are tests too.
+"""
 
 import json
 import os
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 # Workers share the cores; a kernel inherits this from the worker that starts it.
@@ -31,10 +34,13 @@ def pytest_runtest_makereport(item, call):
     """Each notebook cell's report carries the peak memory of the kernel so far."""
     report = yield
     kernel = getattr(item.parent, "kernel", None)
-    if call.when == "call" and kernel is not None:
-        from kernel_memory import peak_memory_mb
+    if kernel is not None and call.when == "setup":
+        from kernel_memory import MemoryWatch
 
-        report.user_properties.append(("kernel_mb", peak_memory_mb(kernel.km.provisioner.pid)))
+        if not hasattr(kernel, "memory"):
+            kernel.memory = MemoryWatch(kernel.km.provisioner.pid)
+    elif kernel is not None and call.when == "call":
+        report.user_properties.append(("kernel_mb", kernel.memory.peak_mb))
     return report
 
 
