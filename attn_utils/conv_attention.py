@@ -35,8 +35,8 @@ def squeeze_excite(x: Tensor, reduce: Tensor, expand: Tensor) -> tuple[Tensor, T
     Source: Hu et al. 2018, arXiv:1709.01507, equations 2 to 4.
     """
     _check_map("x", x, reduce.shape[1])
-    z = x.mean(dim=(-2, -1))                                                      # (B, C)
-    weights = torch.sigmoid(F.relu(z @ reduce.T) @ expand.T)                      # (B, C)
+    z = x.mean(dim=(-2, -1))  # (B, C)
+    weights = torch.sigmoid(F.relu(z @ reduce.T) @ expand.T)  # (B, C)
     return weights[..., None, None] * x, weights
 
 
@@ -60,8 +60,8 @@ def efficient_channel(x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
     _check_map("x", x)
     if kernel.ndim != 1 or len(kernel) % 2 == 0:
         raise ValueError(f"kernel must be a vector of odd length, got shape {tuple(kernel.shape)}")
-    z = x.mean(dim=(-2, -1))                                                      # (B, C)
-    weights = torch.sigmoid(F.conv1d(z[:, None], kernel[None, None], padding="same")[:, 0])   # (B, C)
+    z = x.mean(dim=(-2, -1))  # (B, C)
+    weights = torch.sigmoid(F.conv1d(z[:, None], kernel[None, None], padding="same")[:, 0])  # (B, C)
     return weights[..., None, None] * x, weights
 
 
@@ -79,7 +79,7 @@ def channel_gate(x: Tensor, reduce: Tensor, expand: Tensor) -> tuple[Tensor, Ten
     Source: Woo et al. 2018, arXiv:1807.06521, equation 2.
     """
     _check_map("x", x, reduce.shape[1])
-    mean, peak = x.mean(dim=(-2, -1)), x.amax(dim=(-2, -1))                       # (B, C), (B, C)
+    mean, peak = x.mean(dim=(-2, -1)), x.amax(dim=(-2, -1))  # (B, C), (B, C)
     weights = torch.sigmoid((F.relu(mean @ reduce.T) + F.relu(peak @ reduce.T)) @ expand.T)
     return weights[..., None, None] * x, weights
 
@@ -104,8 +104,8 @@ def spatial_gate(x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
     _check_map("x", x)
     if kernel.ndim != 3 or kernel.shape[0] != 2 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
         raise ValueError(f"kernel must have shape (2, k, k) with k odd, got {tuple(kernel.shape)}")
-    summary = torch.stack([x.mean(dim=1), x.amax(dim=1)], dim=1)                  # (B, 2, H, W)
-    weights = torch.sigmoid(F.conv2d(summary, kernel[None], padding="same"))      # (B, 1, H, W)
+    summary = torch.stack([x.mean(dim=1), x.amax(dim=1)], dim=1)  # (B, 2, H, W)
+    weights = torch.sigmoid(F.conv2d(summary, kernel[None], padding="same"))  # (B, 1, H, W)
     return weights * x, weights
 
 
@@ -124,8 +124,8 @@ def embedded_gaussian(theta: Tensor, phi: Tensor, g: Tensor) -> tuple[Tensor, Te
     Source: Wang et al. 2018, arXiv:1711.07971, equations 1 and 3.
     """
     H, W = theta.shape[-2:]
-    q, k, v = (t.flatten(2).transpose(1, 2) for t in (theta, phi, g))             # (B, N, d | d_v)
-    y, weights = attention(q, k, v, scale=1.0)                                    # (B, N, d_v), (B, N, N)
+    q, k, v = (t.flatten(2).transpose(1, 2) for t in (theta, phi, g))  # (B, N, d | d_v)
+    y, weights = attention(q, k, v, scale=1.0)  # (B, N, d_v), (B, N, N)
     return y.transpose(1, 2).unflatten(2, (H, W)), weights
 
 
@@ -154,11 +154,11 @@ def attention_gate(
     """
     _check_map("x", x, W_x.shape[1])
     _check_map("g", g, W_g.shape[1])
-    asked = torch.einsum("kc, bchw -> bkhw", W_g, g)                              # (B, hidden, H', W')
+    asked = torch.einsum("kc, bchw -> bkhw", W_g, g)  # (B, hidden, H', W')
     asked = F.interpolate(asked, size=x.shape[-2:], mode="bilinear", align_corners=False)
-    found = torch.einsum("kc, bchw -> bkhw", W_x, x)                              # (B, hidden, H, W)
+    found = torch.einsum("kc, bchw -> bkhw", W_x, x)  # (B, hidden, H, W)
     scores = torch.einsum("k, bkhw -> bhw", psi, F.relu(found + asked + b_g[:, None, None])) + b_psi
-    weights = torch.sigmoid(scores)[:, None]                                      # (B, 1, H, W)
+    weights = torch.sigmoid(scores)[:, None]  # (B, 1, H, W)
     return weights * x, weights
 
 
@@ -189,7 +189,7 @@ class SE(nn.Module):
     def __init__(self, channels: int, *, reduction: int = 16):
         super().__init__()
         self.reduce, self.expand = _bottleneck(channels, reduction)
-        self.weights = nn.Identity()      # for the recorder
+        self.weights = nn.Identity()  # for the recorder
 
     def forward(self, x: Tensor) -> Tensor:
         out, weights = squeeze_excite(x, self.reduce.weight, self.expand.weight)
@@ -216,7 +216,7 @@ class ECA(nn.Module):
         if size < 1 or size % 2 == 0:
             raise ValueError(f"kernel_size must be odd and positive, got {size}")
         self.kernel = nn.Parameter(torch.empty(size).uniform_(-1, 1) * size**-0.5)
-        self.weights = nn.Identity()      # for the recorder
+        self.weights = nn.Identity()  # for the recorder
 
     def forward(self, x: Tensor) -> Tensor:
         out, weights = efficient_channel(x, self.kernel)
@@ -243,7 +243,7 @@ class CBAM(nn.Module):
         super().__init__()
         self.reduce, self.expand = _bottleneck(channels, reduction)
         self.spatial = nn.Conv2d(2, 1, kernel_size, bias=False)
-        self.weights = nn.Identity()      # for the recorder
+        self.weights = nn.Identity()  # for the recorder
 
     def forward(self, x: Tensor) -> Tensor:
         x, _ = channel_gate(x, self.reduce.weight, self.expand.weight)
@@ -277,11 +277,11 @@ class NonLocal(nn.Module):
         self.z = nn.Conv2d(inner, channels, 1)
         nn.init.zeros_(self.z.weight)
         nn.init.zeros_(self.z.bias)
-        self.weights = nn.Identity()      # for the recorder
+        self.weights = nn.Identity()  # for the recorder
 
     def forward(self, x: Tensor) -> Tensor:
         _check_map("x", x, self.z.out_channels)
-        y, weights = embedded_gaussian(self.theta(x), self.phi(x), self.g(x))     # (B, d, H, W), (B, N, N)
+        y, weights = embedded_gaussian(self.theta(x), self.phi(x), self.g(x))  # (B, d, H, W), (B, N, N)
         self.weights(weights)
         return self.z(y) + x
 
@@ -306,12 +306,10 @@ class AttentionGate(nn.Module):
         self.x = nn.Linear(channels, hidden, bias=False)
         self.g = nn.Linear(gate_channels, hidden)
         self.psi = nn.Linear(hidden, 1)
-        self.weights = nn.Identity()      # for the recorder
+        self.weights = nn.Identity()  # for the recorder
 
     def forward(self, x: Tensor, g: Tensor) -> Tensor:
-        out, weights = attention_gate(
-            x, g, self.x.weight, self.g.weight, self.g.bias, self.psi.weight[0], self.psi.bias
-        )
+        out, weights = attention_gate(x, g, self.x.weight, self.g.weight, self.g.bias, self.psi.weight[0], self.psi.bias)
         self.weights(weights)
         return out
 

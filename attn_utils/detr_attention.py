@@ -30,8 +30,8 @@ def bilinear_lookup(values: Tensor, points: Tensor) -> Tensor:
     if points.ndim != 3 or points.shape[0] != B or points.shape[2] != 2:
         raise ValueError(f"points must have shape ({B}, N, 2), got {tuple(points.shape)}")
     size = points.new_tensor([W, H])
-    grid = (2 * points + 1) / size - 1                                            # pixel centres to [-1, 1]
-    looked_up = F.grid_sample(values, grid[:, :, None], align_corners=False)      # (B, C, N, 1)
+    grid = (2 * points + 1) / size - 1  # pixel centres to [-1, 1]
+    looked_up = F.grid_sample(values, grid[:, :, None], align_corners=False)  # (B, C, N, 1)
     return looked_up[..., 0].transpose(1, 2)
 
 
@@ -53,7 +53,7 @@ def deformable_attention(values: Tensor, points: Tensor, weights: Tensor) -> Ten
     heads, K = points.shape[2:4]
     where = rearrange(points, "b n heads k xy -> (b heads) (n k) xy")
     seen = rearrange(bilinear_lookup(values.flatten(0, 1), where), "(b heads) (n k) d -> b n heads k d", heads=heads, k=K)
-    return torch.einsum("bnhk, bnhkd -> bnhd", weights, seen).flatten(2)          # (B, N, heads · d)
+    return torch.einsum("bnhk, bnhkd -> bnhd", weights, seen).flatten(2)  # (B, N, heads · d)
 
 
 def pixel_centres(H: int, W: int) -> Tensor:
@@ -97,12 +97,12 @@ class DeformableAttention(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         angles = torch.arange(heads) * (2 * torch.pi / heads)
-        directions = torch.stack([angles.cos(), angles.sin()], dim=-1)            # (heads, 2)
-        directions = directions / directions.abs().amax(dim=-1, keepdim=True)     # onto the unit square
-        start = directions[:, None] * torch.arange(1, points + 1)[:, None]        # (heads, K, 2)
+        directions = torch.stack([angles.cos(), angles.sin()], dim=-1)  # (heads, 2)
+        directions = directions / directions.abs().amax(dim=-1, keepdim=True)  # onto the unit square
+        start = directions[:, None] * torch.arange(1, points + 1)[:, None]  # (heads, K, 2)
         with torch.no_grad():
             self.offsets.bias.copy_(start.flatten())
-        self.weights = nn.Identity()      # for the recorder: (B, N, heads, K)
+        self.weights = nn.Identity()  # for the recorder: (B, N, heads, K)
 
     def forward(self, x: Tensor, queries: Tensor | None = None, reference: Tensor | None = None) -> Tensor:
         _check_grid("x", x, self.dim)
@@ -111,12 +111,12 @@ class DeformableAttention(nn.Module):
         H, W = x.shape[1:3]
         own = queries is None
         if own:
-            queries, reference = x.flatten(1, 2), pixel_centres(H, W).to(x)       # (B, N, D), (N, 2)
+            queries, reference = x.flatten(1, 2), pixel_centres(H, W).to(x)  # (B, N, D), (N, 2)
         offsets = rearrange(self.offsets(queries), "b n (heads k xy) -> b n heads k xy", heads=self.heads, xy=2)
         weights = rearrange(self.scores(queries), "b n (heads k) -> b n heads k", heads=self.heads).softmax(dim=-1)
         self.weights(weights)
         values = rearrange(self.value(x), "b h w (heads d) -> b heads d h w", heads=self.heads)
-        out = self.out(deformable_attention(values, reference[:, None, None] + offsets, weights))     # (B, N, D)
+        out = self.out(deformable_attention(values, reference[:, None, None] + offsets, weights))  # (B, N, D)
         return out.unflatten(1, (H, W)) if own else out
 
 

@@ -59,16 +59,14 @@ def windowed_attention(
         raise ValueError(f"window must divide the grid, got window={window} on {H} × {W}")
     if not 0 <= shift < window:
         raise ValueError(f"shift must be in 0 ... {window - 1}, got {shift}")
-    q, k, v = (_cut(t.roll((-shift, -shift), dims=(2, 3)), window) for t in (q, k, v))   # (B, heads, windows, P², d)
-    scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5                        # (B, heads, windows, P², P²)
+    q, k, v = (_cut(t.roll((-shift, -shift), dims=(2, 3)), window) for t in (q, k, v))  # (B, heads, windows, P², d)
+    scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5  # (B, heads, windows, P², P²)
     if bias is not None:
         scores = scores + bias[:, None]
     if shift:
         scores = scores.masked_fill(~_same_side(H, W, window, shift).to(q.device), -torch.inf)
-    weights = scores.softmax(dim=-1)      # no row is empty: every pixel is in its own window
-    out = rearrange(
-        weights @ v, "b heads (rows columns) (y x) d -> b heads (rows y) (columns x) d", rows=H // window, y=window
-    )
+    weights = scores.softmax(dim=-1)  # no row is empty: every pixel is in its own window
+    out = rearrange(weights @ v, "b heads (rows columns) (y x) d -> b heads (rows y) (columns x) d", rows=H // window, y=window)
     return out.roll((shift, shift), dims=(2, 3)), weights
 
 
@@ -80,8 +78,8 @@ def _cut(grid: Tensor, window: int) -> Tensor:
 def _same_side(H: int, W: int, window: int, shift: int) -> Tensor:
     """For each window of the rolled grid, which of its pixels were neighbours before the roll, (windows, P², P²)."""
     rows, columns = (torch.arange(size).roll(-shift) < shift for size in (H, W))  # True: came round the edge
-    piece = 2 * rows[:, None] + columns[None, :]                                  # (H, W), four pieces
-    piece = _cut(piece[..., None], window)[..., 0]                                # (windows, P²)
+    piece = 2 * rows[:, None] + columns[None, :]  # (H, W), four pieces
+    piece = _cut(piece[..., None], window)[..., 0]  # (windows, P²)
     return piece[:, :, None] == piece[:, None, :]
 
 
@@ -127,12 +125,12 @@ def relative_attention(q: Tensor, k: Tensor, v: Tensor, row_table: Tensor, colum
     for name, table, size in (("row_table", row_table, H), ("column_table", column_table, W)):
         if table.shape != (2 * size - 1, d):
             raise ValueError(f"{name} must have shape {(2 * size - 1, d)}, got {tuple(table.shape)}")
-    rows, columns = row_table[_offsets(H)], column_table[_offsets(W)]             # (H, H, d), (W, W, d)
-    by_row = torch.einsum("bnhwd, hyd -> bnhwy", q, rows)                         # (B, heads, H, W, H)
-    by_column = torch.einsum("bnhwd, wxd -> bnhwx", q, columns)                   # (B, heads, H, W, W)
-    by_place = (by_row[..., :, None] + by_column[..., None, :]).flatten(4).flatten(2, 3)      # (B, heads, N, N)
-    q, k, v = (t.flatten(2, 3) for t in (q, k, v))                                # (B, heads, N, d)
-    weights = ((q @ k.transpose(-2, -1) + by_place) * d**-0.5).softmax(dim=-1)    # (B, heads, N, N)
+    rows, columns = row_table[_offsets(H)], column_table[_offsets(W)]  # (H, H, d), (W, W, d)
+    by_row = torch.einsum("bnhwd, hyd -> bnhwy", q, rows)  # (B, heads, H, W, H)
+    by_column = torch.einsum("bnhwd, wxd -> bnhwx", q, columns)  # (B, heads, H, W, W)
+    by_place = (by_row[..., :, None] + by_column[..., None, :]).flatten(4).flatten(2, 3)  # (B, heads, N, N)
+    q, k, v = (t.flatten(2, 3) for t in (q, k, v))  # (B, heads, N, d)
+    weights = ((q @ k.transpose(-2, -1) + by_place) * d**-0.5).softmax(dim=-1)  # (B, heads, N, N)
     return (weights @ v).unflatten(2, (H, W)), weights
 
 
@@ -166,7 +164,7 @@ class GridAttention(nn.Module):
         self.dim, self.heads = dim, heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
-        self.weights = nn.Identity()      # for the recorder
+        self.weights = nn.Identity()  # for the recorder
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """(B, heads, H, W, d) three times to `out` of the same shape, and the weights."""
@@ -199,7 +197,7 @@ class WindowAttention(GridAttention):
         self.register_buffer("index", torch.as_tensor(relative_index(window, window)), persistent=False)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        bias = self.bias_table[self.index].permute(2, 0, 1)                       # (heads, P², P²)
+        bias = self.bias_table[self.index].permute(2, 0, 1)  # (heads, P², P²)
         return windowed_attention(q, k, v, self.window, shift=self.shift, bias=bias)
 
 

@@ -113,8 +113,7 @@ def measure(sides, repeats, clock):
     for name in mechanisms(sides[0]):
         median = [statistics.median(seconds[name, side]) for side in sides]
         ratios = [
-            statistics.median(a / b for a, b in zip(seconds[name, side], seconds[BASELINE, side], strict=True))
-            for side in sides
+            statistics.median(a / b for a, b in zip(seconds[name, side], seconds[BASELINE, side], strict=True)) for side in sides
         ]
         flops = [forward_flops(*cases[name, side]) for side in sides]
         memory = [peak_bytes(*cases[name, side]) for side in sides]

@@ -195,9 +195,7 @@ def test_pixel_centres():
 
 def test_parameter_counts():
     D, heads, K, Q = 64, 2, 4, 16
-    assert_close(
-        count_parameters(detr.DeformableAttention(D, heads=heads, points=K)), 2 * (D * D + D) + 3 * heads * K * (D + 1)
-    )
+    assert_close(count_parameters(detr.DeformableAttention(D, heads=heads, points=K)), 2 * (D * D + D) + 3 * heads * K * (D + 1))
     assert_close(count_parameters(detr.ObjectQueries(D, heads=heads, queries=Q)), Q * D + 4 * D * D + 4 * D)
 
 

@@ -288,7 +288,7 @@ def test_rejections():
         efficient.windowed_attention(q, q, q, 5)
     with pytest.raises(ValueError, match=r"shift must be in 0 \.\.\. 1, got 2"):
         efficient.windowed_attention(q, q, q, 2, shift=2)
-    with pytest.raises(ValueError, match="axis must be \"width\" or \"height\", got 'depth'"):
+    with pytest.raises(ValueError, match='axis must be "width" or "height", got \'depth\''):
         efficient.axis_attention(q, q, q, axis="depth")
     with pytest.raises(ValueError, match=r"row_table must have shape \(7, 3\), got \(8, 3\)"):
         efficient.relative_attention(q, q, q, torch.zeros(8, 3), torch.zeros(11, 3))
