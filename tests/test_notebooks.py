@@ -99,7 +99,9 @@ def test_no_repr_of_a_figure_or_widget_is_printed(notebook):
     for n, _, output in notebook.outputs():
         text = _text(output.get("text", "")) + _text(output.get("data", {}).get("text/plain", ""))
         shown = output.get("data", {}).keys() - {"text/plain"}
-        assert not re.search(r"<Figure size|<matplotlib\.|<Axes|\bat 0x[0-9a-f]{6,}", text) or shown & PICTURES, f"cell {n}: {text[:80]}"
+        assert not re.search(r"<Figure size|<matplotlib\.|<Axes|\bat 0x[0-9a-f]{6,}", text) or shown & PICTURES, (
+            f"cell {n}: {text[:80]}"
+        )
         assert not re.match(r"tensor\(|array\(", text), f"cell {n} dumps an array: {text[:80]}"
 
 
@@ -137,7 +139,9 @@ def test_metadata_is_what_a_diff_should_show(notebook):
     assert set(metadata) <= {"kernelspec", "language_info", "mystnb"}, f"metadata {sorted(metadata)}"
     assert "version" not in metadata.get("language_info", {}), "the version of one machine's Python"
     for n, cell in enumerate(notebook.cells):
-        assert not {"execution", "ExecuteTime", "papermill", "collapsed"} & cell["metadata"].keys(), f"cell {n}: {sorted(cell['metadata'])}"
+        assert not {"execution", "ExecuteTime", "papermill", "collapsed"} & cell["metadata"].keys(), (
+            f"cell {n}: {sorted(cell['metadata'])}"
+        )
     assert (notebook.raw["nbformat"], notebook.raw["nbformat_minor"]) == (4, 5)
     ids = [cell["id"] for cell in notebook.cells]
     assert len(set(ids)) == len(ids)

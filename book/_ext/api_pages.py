@@ -36,12 +36,15 @@ def to_rest(lines):
             code = _take(lines, lambda following: True)
             rest += [line, "", *("    " + each for each in code)]
         else:
-            stop = ("```", ">>>")
-            text = [line, *_take(lines, lambda each: each.strip() and not each.lstrip().startswith(stop) and not CLOSING.match(each))]
+            text = [line, *_take(lines, _is_prose)]
             rest += _inline("\n".join(text)).split("\n")
             if text[-1].endswith("::"):
-                rest += _take(lines, lambda each: not each.strip() or each.startswith(indent + " "))
+                rest += _take(lines, lambda each: not each.strip() or each.startswith(" "))
     return rest
+
+
+def _is_prose(line):
+    return line.strip() and not line.lstrip().startswith(("```", ">>>")) and not CLOSING.match(line)
 
 
 def _take(lines, wanted):
