@@ -7,6 +7,7 @@ markup. And where autodoc stands in for numpy and torch (the book is built witho
 
 import inspect
 import re
+import sys
 from typing import Union
 
 from sphinx.ext.autodoc.mock import _MockObject
@@ -76,6 +77,7 @@ def class_signature(app, what, name, obj, options, signature, return_annotation)
 
 
 def setup(app):
+    sys.path.insert(0, str(app.srcdir))  # attn_utils is not installed where only the pages are built
     _MockObject.__or__ = lambda self, other: Union[self, other]  # noqa: UP007
     _MockObject.__ror__ = lambda self, other: Union[other, self]  # noqa: UP007
     app.connect("autodoc-process-docstring", process, priority=400)  # before napoleon's 500
