@@ -93,7 +93,7 @@ def axis_attention(q: Tensor, k: Tensor, v: Tensor, *, axis: str) -> tuple[Tenso
     Returns:
         out, (B, heads, H, W, d), and weights, (B, heads, H, W, W) along the width, (B, heads, W, H, H) along the height.
 
-    Source: Ho et al. 2019, arXiv:1912.12180; Wang et al. 2020, arXiv:2003.07853, equation 4 without positions.
+    Source: Ho et al. 2019, arXiv:1912.12180; Wang et al. 2020, arXiv:2003.07853, section 3.2, without positions.
     """
     if axis == "width":
         return attention(q, k, v)
@@ -119,7 +119,7 @@ def relative_attention(q: Tensor, k: Tensor, v: Tensor, row_table: Tensor, colum
     Raises:
         ValueError: tables that do not fit the grid.
 
-    Source: Bello et al. 2019, arXiv:1904.09925, equation 3; the idea is from Shaw et al. 2018, arXiv:1803.02155.
+    Source: Bello et al. 2019, arXiv:1904.09925, section 3.1; the idea is from Shaw et al. 2018, arXiv:1803.02155.
     """
     H, W, d = q.shape[2:]
     for name, table, size in (("row_table", row_table, H), ("column_table", column_table, W)):
@@ -208,7 +208,7 @@ class RelativeAttention(GridAttention):
         dim, heads: as in `GridAttention`.
         height, width: H and W of the grids it will see.
 
-    Source: Bello et al. 2019, arXiv:1904.09925, section 3.2.
+    Source: Bello et al. 2019, arXiv:1904.09925, section 3.1.
     Differs from the paper: this is its attention branch alone, without the convolution beside it.
     """
 
