@@ -4,7 +4,6 @@ import operator
 import re
 
 import numpy as np
-from myst_nb import glue
 
 _NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
 _COMPARISON = re.compile(rf"\s*(>=|<=|==|!=|>|<)\s*{_NUMBER}\s*")
@@ -66,6 +65,8 @@ def report(key, value, fmt="{}"):
     """
     if not isinstance(key, str) or not key.strip():
         raise ValueError(f"key must be a name, got {key!r}")
+    from myst_nb import glue  # takes a second to import, and most chapters make claims long before they report
+
     glue(key, fmt.format(value), display=False)
 
 

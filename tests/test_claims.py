@@ -63,7 +63,7 @@ def test_values_that_are_not_one_number_are_rejected(value, bound):
 
 def test_report_publishes_the_formatted_number(monkeypatch):
     seen = []
-    monkeypatch.setattr("attn_utils.claims.glue", lambda *args, **kwargs: seen.append((args, kwargs)))
+    monkeypatch.setattr("myst_nb.glue", lambda *args, **kwargs: seen.append((args, kwargs)))
     report("ch00-accuracy", 0.91234, "{:.3f}")
     assert seen == [(("ch00-accuracy", "0.912"), {"display": False})]
 
