@@ -4,7 +4,6 @@ Pixels and patches are numbered row by row: the one in row r, column c of an H Ã
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 
 def causal(N: int, M: int | None = None) -> np.ndarray:
@@ -104,7 +103,7 @@ def shifted_window(H: int, W: int, window: int, shift: int = 0) -> np.ndarray:
     return (_distance(window_row) == 0) & (_distance(window_column) == 0)
 
 
-def padding(lengths: ArrayLike, M: int) -> np.ndarray:
+def padding(lengths: np.ndarray, M: int) -> np.ndarray:
     """Sequences of different lengths in one batch: no query sees the filling after the end.
 
     mask_b0m = (m < lengths_b).

@@ -4,7 +4,6 @@ Pixels and patches are numbered row by row: the one in row r, column c of an H Ã
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 
 def sincos_1d(N: int, D: int, base: float = 10000.0) -> np.ndarray:
@@ -107,7 +106,7 @@ def rope_2d(H: int, W: int, d: int, base: float = 100.0) -> np.ndarray:
     return np.concatenate([rows, columns], axis=1)
 
 
-def apply_rope(x: ArrayLike, angles: ArrayLike) -> np.ndarray:
+def apply_rope(x: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """Turn each pair of neighbouring features (x_2i, x_2i+1) by its angle.
 
     x'_2i = x_2i cos a - x_2i+1 sin a,   x'_2i+1 = x_2i sin a + x_2i+1 cos a.

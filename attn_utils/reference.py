@@ -6,10 +6,9 @@ float64 and float32 are computed in their own precision; float16 is accumulated 
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 
-def softmax(scores: ArrayLike, axis: int = -1) -> np.ndarray:
+def softmax(scores: np.ndarray, axis: int = -1) -> np.ndarray:
     """Positive weights that sum to 1 along an axis.
 
     w_i = exp(s_i - m) / Σ_j exp(s_j - m), with m = max_j s_j: the shift cancels, and no exponential overflows.
@@ -39,7 +38,7 @@ def softmax(scores: ArrayLike, axis: int = -1) -> np.ndarray:
     return (exponentials / np.where(total == 0, 1, total)).astype(scores.dtype, copy=False)
 
 
-def softmax_jacobian(weights: ArrayLike) -> np.ndarray:
+def softmax_jacobian(weights: np.ndarray) -> np.ndarray:
     """How each weight moves when each score moves.
 
     J_ij = ∂w_i / ∂s_j = w_i (δ_ij - w_j), that is diag(w) - w wᵀ.
@@ -59,7 +58,7 @@ def softmax_jacobian(weights: ArrayLike) -> np.ndarray:
     return weights[..., :, None] * (identity - weights[..., None, :])
 
 
-def dot_scores(q: ArrayLike, k: ArrayLike) -> np.ndarray:
+def dot_scores(q: np.ndarray, k: np.ndarray) -> np.ndarray:
     """s_nm = q_n · k_m.
 
     Args:
@@ -79,7 +78,7 @@ def dot_scores(q: ArrayLike, k: ArrayLike) -> np.ndarray:
     return q @ k.swapaxes(-1, -2)
 
 
-def scaled_dot_scores(q: ArrayLike, k: ArrayLike) -> np.ndarray:
+def scaled_dot_scores(q: np.ndarray, k: np.ndarray) -> np.ndarray:
     """s_nm = q_n · k_m / √d.
 
     Args:
@@ -98,7 +97,7 @@ def scaled_dot_scores(q: ArrayLike, k: ArrayLike) -> np.ndarray:
     return scores * _checked_scale(None, np.shape(q)[-1])
 
 
-def general_scores(q: ArrayLike, k: ArrayLike, W: ArrayLike) -> np.ndarray:
+def general_scores(q: np.ndarray, k: np.ndarray, W: np.ndarray) -> np.ndarray:
     """s_nm = q_nᵀ W k_m: the queries and the keys may have different widths.
 
     Args:
@@ -120,7 +119,7 @@ def general_scores(q: ArrayLike, k: ArrayLike, W: ArrayLike) -> np.ndarray:
     return q @ W @ k.swapaxes(-1, -2)
 
 
-def additive_scores(q: ArrayLike, k: ArrayLike, W_q: ArrayLike, W_k: ArrayLike, v: ArrayLike) -> np.ndarray:
+def additive_scores(q: np.ndarray, k: np.ndarray, W_q: np.ndarray, W_k: np.ndarray, v: np.ndarray) -> np.ndarray:
     """s_nm = vᵀ tanh(W_q q_n + W_k k_m): a network with one hidden layer of h units, applied to every pair.
 
     Args:
@@ -148,7 +147,7 @@ def additive_scores(q: ArrayLike, k: ArrayLike, W_q: ArrayLike, W_k: ArrayLike, 
     return np.tanh(hidden) @ v
 
 
-def gaussian_scores(q: ArrayLike, k: ArrayLike, bandwidth: float) -> np.ndarray:
+def gaussian_scores(q: np.ndarray, k: np.ndarray, bandwidth: float) -> np.ndarray:
     """s_nm = -‖q_n - k_m‖² / (2 bandwidth²); their softmax gives the weights of Nadaraya–Watson kernel regression.
 
     Args:
@@ -173,7 +172,7 @@ def gaussian_scores(q: ArrayLike, k: ArrayLike, bandwidth: float) -> np.ndarray:
 
 
 def attention_loops(
-    q: ArrayLike, k: ArrayLike, v: ArrayLike, *, mask: ArrayLike | None = None, scale: float | None = None
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, *, mask: np.ndarray | None = None, scale: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Attention with nothing hidden: one query, one key, one number at a time.
 
@@ -205,7 +204,7 @@ def attention_loops(
 
 
 def attention(
-    q: ArrayLike, k: ArrayLike, v: ArrayLike, *, mask: ArrayLike | None = None, scale: float | None = None
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, *, mask: np.ndarray | None = None, scale: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each query takes the mean of the values, weighted by how well their keys fit it.
 
@@ -236,12 +235,12 @@ def attention(
 
 
 def attention_backward(
-    q: ArrayLike,
-    k: ArrayLike,
-    v: ArrayLike,
-    d_out: ArrayLike,
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    d_out: np.ndarray,
     *,
-    mask: ArrayLike | None = None,
+    mask: np.ndarray | None = None,
     scale: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of a loss L through `attention`, derived by hand; the weights A are computed again, not stored.
@@ -274,12 +273,12 @@ def attention_backward(
 
 
 def tiled_attention(
-    q: ArrayLike,
-    k: ArrayLike,
-    v: ArrayLike,
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
     *,
     tile: int = 64,
-    mask: ArrayLike | None = None,
+    mask: np.ndarray | None = None,
     scale: float | None = None,
 ) -> np.ndarray:
     """`attention` that never holds the N × M weights: it reads the keys a tile at a time and corrects what it has.

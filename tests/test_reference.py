@@ -179,9 +179,7 @@ def test_scores_solved_by_hand():
     assert_array_equal(ref.gaussian_scores(q, k, 0.5), [[-2 * 17.25, -2 * 18]])
     assert_array_equal(ref.gaussian_scores(q, q, 0.5), [[0]])
     one = np.ones((1, 4))
-    assert_allclose(
-        ref.additive_scores(q, k, 0.1 * one, 0.2 * one, np.array([3.0])), 3 * np.tanh([[1.4, 1.1]]), **TIGHT
-    )
+    assert_allclose(ref.additive_scores(q, k, 0.1 * one, 0.2 * one, np.array([3.0])), 3 * np.tanh([[1.4, 1.1]]), **TIGHT)
 
 
 def test_the_score_family_meets_in_its_special_cases(rng):
@@ -194,9 +192,7 @@ def test_the_score_family_meets_in_its_special_cases(rng):
     tiny = 1e-4  # tanh(u) ≈ u: an additive score splits into a part of the query and a part of the key
     additive = ref.additive_scores(tiny * q, tiny * k, W_q, W_k, np.ones(HIDDEN)) / tiny
     assert_allclose(additive, (q @ W_q.T).sum(1)[:, None] + (k @ W_k.T).sum(1), rtol=0, atol=1e-3)
-    k_unit = k / np.linalg.norm(
-        k, axis=1, keepdims=True
-    )  # keys of equal length: Gaussian and dot have the same softmax
+    k_unit = k / np.linalg.norm(k, axis=1, keepdims=True)  # keys of equal length: Gaussian and dot have the same softmax
     gaussian, dot = ref.gaussian_scores(q, k_unit, 0.7), ref.dot_scores(q, k_unit) / 0.7**2
     assert_allclose(ref.softmax(gaussian), ref.softmax(dot), **TIGHT)
 
@@ -348,9 +344,7 @@ def test_masked_keys_and_values_are_never_read(rng):
 @pytest.mark.parametrize("leading", [(), (1,), (B,), (1, N)])
 def test_a_mask_broadcasts_over_what_it_lacks(rng, leading):
     q, k, v = make_qkv(rng, B)
-    mask = {(): make_mask(rng), (1,): make_mask(rng)[None], (B,): make_mask(rng, B)[:, :1], (1, N): make_mask(rng)[0]}[
-        leading
-    ]
+    mask = {(): make_mask(rng), (1,): make_mask(rng)[None], (B,): make_mask(rng, B)[:, :1], (1, N): make_mask(rng)[0]}[leading]
     full = np.broadcast_to(mask, (B, N, M))
     for got, expected in zip(ref.attention(q, k, v, mask=mask), ref.attention(q, k, v, mask=full)):
         assert_allclose(got, expected, rtol=0, atol=0)
@@ -441,9 +435,7 @@ def test_float16_is_accumulated_in_float32(path):
     width, keys = 256, 3000
     q, k = np.full((1, width), 30, np.float16), np.full((keys, width), 30, np.float16)  # q·k = 230,400 > 65,504
     v = np.ones((keys, 1), np.float16)  # a float16 sum of ones would stop at 2,048
-    assert_array_equal(
-        ALL_PATHS[path](q[:, :64] if path == "loops" else q, k[:, :64] if path == "loops" else k, v), [[1]]
-    )
+    assert_array_equal(ALL_PATHS[path](q[:, :64] if path == "loops" else q, k[:, :64] if path == "loops" else k, v), [[1]])
 
 
 def test_float16_results_are_the_float32_results_rounded_once(rng):
