@@ -92,3 +92,19 @@ def test_point_paths_mark_where_points_begin_and_end():
 def test_growth_lines_are_logarithmic():
     ax = plotting.growth_lines(["1", "4"], [1, 4], {"a": [1, 2], "b": [1, 8]}, xlabel="x", ylabel="y").axes[0]
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log") and len(ax.lines) == 2
+
+
+def test_points_lie_at_row_and_column():
+    ax = plotting.points(np.zeros((9, 9, 3)), {"one": (2.0, 5.0), "many": [(1.0, 3.0), (4.0, 7.0)]}).axes[0]
+    assert [line.get_xydata().tolist() for line in ax.lines] == [[[5.0, 2.0]], [[3.0, 1.0], [7.0, 4.0]]]
+
+
+def test_labelled_weights_name_rows_and_columns():
+    ax = plotting.labelled_weights([[0.25, 0.75]], ["row"], ["left", "right"]).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["0.25", "0.75"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["left", "right"]
+
+
+def test_boxed_draws_every_box_at_its_place():
+    ax = plotting.boxed([np.zeros((9, 9))], [[(1, 2, 4, 8)]], [["red"]]).axes[0]
+    assert {patch.get_bbox().bounds for patch in ax.patches} == {(0.5, 1.5, 3.0, 6.0)}  # pixel 1 begins at 0.5
