@@ -23,6 +23,9 @@ MAY_IMPORT = {
     "conv_attention": {"torch", "einops", ".layers"},
     "efficient": {"torch", "einops", ".layers", ".masks", ".positions"},
     "detr_attention": {"torch", "einops", ".layers"},
+    "published": {"torch", ".layers"},
+    # what every attention must keep
+    "contracts": {"torch"},
     # training and recording
     "train": {"torch", "numpy", "tqdm"},
     "record": {"torch"},
