@@ -18,7 +18,7 @@ def record_attention(model: nn.Module, *, grad: bool = False) -> Iterator[dict[s
 
     A layer can be recorded if it has a submodule `weights` (an `nn.Identity`) and calls it on its weights while that
     submodule has a hook; `attn_utils.layers.MultiHeadAttention` does. Outputs do not change. Recorders can be nested, and leave no hook
-    behind, also after an exception.
+    behind, also after an exception. Of a model that went through `torch.compile`, record the original.
 
     Args:
         model: any module; its attention layers are found by themselves.
@@ -56,7 +56,7 @@ def record_attention(model: nn.Module, *, grad: bool = False) -> Iterator[dict[s
         for hook in hooks:
             hook.remove()
     if not maps:
-        raise RuntimeError("the recorder captured nothing: run the model inside the `with` block")
+        raise RuntimeError("the recorder captured nothing: run the model inside the `with` block, and not in compiled form")
     for name, weights in maps.items():
         if weights.isnan().any():
             raise RuntimeError(f"the weights of layer {name!r} hold NaN: look at the input and the parameters")

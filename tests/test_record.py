@@ -96,6 +96,15 @@ def test_nothing_captured_is_an_error(model):
         pass
 
 
+def test_a_compiled_model_gives_the_same_and_does_not_fail_to_record_silently():
+    layer, x = MultiHeadAttention(12, heads=3), torch.randn(B, 5, 12)
+    mask = torch.ones(5, 5).tril().bool()
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")  # one graph: the recorder's question costs nothing
+    assert_close(compiled(x, mask=mask), layer(x, mask=mask))
+    with pytest.raises(RuntimeError, match="not in compiled form"), record_attention(layer):
+        compiled(x, mask=mask)
+
+
 def test_a_model_without_attention_is_an_error():
     with pytest.raises(ValueError, match="Linear has no attention layer"), record_attention(nn.Linear(2, 2)):
         pass
