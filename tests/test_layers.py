@@ -256,6 +256,11 @@ def test_both_paths_have_the_same_gradients():
     assert_close(gradients[0], gradients[1], **TIGHT)
 
 
+def test_a_layer_says_what_it_is():
+    layer = MultiHeadAttention(HEADS * 5, heads=HEADS, dropout=0.25)
+    assert layer.extra_repr() == "heads=3, head_dim=5, dropout=0.25"
+
+
 def test_masks_from_numpy_builders_are_welcome():
     layer = MultiHeadAttention(8, heads=2)
     x = torch.randn(B, 6, 8)
@@ -446,6 +451,12 @@ def test_presets_have_the_published_sizes(preset, millions):
     with torch.device("meta"):
         model = preset(image_size=224, patch=16, classes=1000)
     assert round(count_parameters(model) / 1e6, 1) == millions
+
+
+def test_the_size_that_the_book_trains():
+    model = vit_mini(image_size=8, patch=4, classes=2)
+    assert (len(model.blocks), model.norm.normalized_shape, model.blocks[0].attention.heads) == (3, (64,), 2)
+    assert model.blocks[0].mlp[0].out_features == 128
 
 
 def test_presets_can_be_overruled():

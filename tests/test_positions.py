@@ -34,6 +34,11 @@ def test_sincos_1d_solved_by_hand():
     )
 
 
+def test_a_base_of_one_or_less_is_allowed():
+    assert_allclose(positions.sincos_1d(2, 4, base=1.0)[1], [np.sin(1), np.cos(1)] * 2, **TIGHT)
+    assert_allclose(positions.rope_2d(2, 1, 8, base=0.25)[1], [1, 2, 0, 0], **TIGHT)
+
+
 def test_sincos_1d_has_one_length_and_sees_offsets_only():
     table = positions.sincos_1d(11, 6)
     products = table @ table.T

@@ -117,6 +117,11 @@ def test_softmax_jacobian_of_a_batch_is_one_at_a_time(rng):
     assert_allclose(batched[2, 4], ref.softmax_jacobian(weights[2, 4]), **TIGHT)
 
 
+def test_softmax_jacobian_keeps_the_precision():
+    for dtype in (np.float32, np.float64):
+        assert ref.softmax_jacobian(np.array([0.25, 0.75], dtype)).dtype == dtype
+
+
 def test_softmax_jacobian_rejections():
     with raises(TypeError, "weights must hold floats, got int64"):
         ref.softmax_jacobian(np.array([1, 0], np.int64))
