@@ -36,22 +36,22 @@ SHORTCUTS = ("told", "voted", "told and voted")
 
 # What was tried to let convolution win at cued search. Each starts from the setting that won for "convolution".
 ATTEMPTS = [
-    {"attempt": "convolution, four times as long", "kind": "convolution", "steps": 3200},
-    {"attempt": "learning rate 0.01, above the grid", "kind": "convolution", "lr": 1e-2},
+    {"attempt": "convolution, longer", "kind": "convolution", "steps": 3200},
+    {"attempt": "learning rate 0.01", "kind": "convolution", "lr": 1e-2},
     {"attempt": "twice as deep", "kind": "convolution", "depth": 6},
-    {"attempt": "the transformer block, a convolution in place of attention", "kind": "transformer block, convolution"},
-    {"attempt": "dilated, so that one block sees the whole grid", "kind": "dilated convolution"},
-    {"attempt": "7×7 kernels, wider than the grid", "kind": "7×7 kernels"},
-    {"attempt": "squeeze-and-excitation in each block", "kind": "squeeze-and-excitation"},
-    {"attempt": "mean and maximum of the picture added to every cell", "kind": "pooled context, added"},
-    {"attempt": "mean and maximum of the picture scale every cell", "kind": "pooled context, scaling"},
-    {"attempt": "mean and maximum scale, four times as long", "kind": "pooled context, scaling", "steps": 3200},
-    {"attempt": "mean and maximum scale, four times as long", "kind": "pooled context, scaling", "steps": 3200, "seed": 2},
-    {"attempt": "mean and maximum scale, four times as long", "kind": "pooled context, scaling", "steps": 3200, "seed": 3},
-    {"attempt": "mean and maximum added, four times as long", "kind": "pooled context, added", "steps": 3200},
-    {"attempt": "squeeze-and-excitation, four times as long", "kind": "squeeze-and-excitation", "steps": 3200},
-    {"attempt": "CBAM, four times as long", "kind": "CBAM", "steps": 3200},
-    {"attempt": "MLP-Mixer, four times as long", "kind": "MLP-Mixer", "steps": 3200},
+    {"attempt": "convolution in a transformer block", "kind": "transformer block, convolution"},
+    {"attempt": "dilated kernels", "kind": "dilated convolution"},
+    {"attempt": "7×7 kernels", "kind": "7×7 kernels"},
+    {"attempt": "squeeze-and-excitation", "kind": "squeeze-and-excitation"},
+    {"attempt": "summary added to every cell", "kind": "pooled context, added"},
+    {"attempt": "summary scales every cell", "kind": "pooled context, scaling"},
+    {"attempt": "summary scales every cell, longer", "kind": "pooled context, scaling", "steps": 3200},
+    {"attempt": "summary scales every cell, longer", "kind": "pooled context, scaling", "steps": 3200, "seed": 2},
+    {"attempt": "summary scales every cell, longer", "kind": "pooled context, scaling", "steps": 3200, "seed": 3},
+    {"attempt": "summary added, longer", "kind": "pooled context, added", "steps": 3200},
+    {"attempt": "squeeze-and-excitation, longer", "kind": "squeeze-and-excitation", "steps": 3200},
+    {"attempt": "CBAM, longer", "kind": "CBAM", "steps": 3200},
+    {"attempt": "MLP-Mixer, longer", "kind": "MLP-Mixer", "steps": 3200},
 ]
 
 
