@@ -2,7 +2,7 @@
 # README.md gives the same as plain commands, for machines without make.
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab execute evidence bench lint format clean
+.PHONY: help book test lab execute evidence bench ledger mutants lint format clean
 
 PYTHONS := python3 python3.13 python3.12 python3.11 python
 BIN := .venv/bin
@@ -34,6 +34,12 @@ bench: $(READY) ## measure speed and memory again, on a machine that does nothin
 	@$(BIN)/python tests/mha_speed.py
 	@$(BIN)/python results/field_guide.py
 
+ledger: $(READY) ## write book/ledger.md: what carries and what checks each equation, from book/ledger.toml
+	@$(BIN)/python tools/ledger.py
+
+mutants: $(READY) ## break the package in all small ways, see which the tests miss, write results/mutants.json and its page
+	@nice -n 10 $(BIN)/python tools/mutants.py
+
 lint: $(READY) ## ruff over the code, the tests and the notebooks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -43,7 +49,7 @@ format: $(READY) ## let ruff put the layout right
 	@$(BIN)/ruff format .
 
 clean: ## remove the built book and caches; .venv stays
-	@rm -rf _build .pytest_cache .ruff_cache
+	@rm -rf _build mutants .pytest_cache .ruff_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 $(READY): requirements.txt constraints.txt book/requirements.txt pyproject.toml
