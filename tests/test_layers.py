@@ -256,6 +256,12 @@ def test_both_paths_have_the_same_gradients():
     assert_close(gradients[0], gradients[1], **TIGHT)
 
 
+def test_a_mask_follows_the_queries_to_their_device():
+    q, k, v = (x.to("meta") for x in q_k_v())
+    out, weights = attention(q, k, v, mask=np.ones((N, M), bool))
+    assert (out.device.type, weights.device.type) == ("meta", "meta")
+
+
 def test_a_layer_says_what_it_is():
     layer = MultiHeadAttention(HEADS * 5, heads=HEADS, dropout=0.25)
     assert layer.extra_repr() == "heads=3, head_dim=5, dropout=0.25"
@@ -384,7 +390,7 @@ def test_block_with_context_equals_pytorchs_decoder_layer():
 
 
 def test_block_without_context_rejects_one():
-    with pytest.raises(ValueError, match="this block has no cross-attention"):
+    with pytest.raises(ValueError, match="^this block has no cross-attention: give context_dim=... to attend to a context$"):
         Block(6, heads=2)(torch.ones(1, 2, 6), context=torch.ones(1, 3, 6))
 
 
@@ -429,6 +435,14 @@ def test_vit_without_positions_cannot_tell_where_a_patch_is():
         assert torch.allclose(model(image), model(swapped), atol=1e-12) == same
 
 
+def test_vit_adds_positions_and_reads_the_class_token():
+    model = ViT(**SMALL | {"depth": 0})
+    image = torch.randn(B, 3, 6, 10)
+    tokens = torch.cat([model.class_token.expand(B, 1, 12), model.embed(image) + model.positions], dim=1)
+    assert_close(model.features(image), model.norm(tokens), **TIGHT)
+    assert_close(model(image), model.head(model.norm(model.class_token)).expand(B, 7), **TIGHT)
+
+
 def test_vit_takes_another_stem():
     stem = nn.Conv2d(3, 12, 3, stride=2, padding=1)
     model = ViT(**SMALL, stem=stem)
@@ -444,6 +458,12 @@ def test_vit_rejects():
         ViT(**SMALL, positions="rope")
     with pytest.raises(ValueError, match=r"image must be \(6, 10\) pixels \(H, W\), got \(10, 6\)"):
         ViT(**SMALL)(torch.ones(1, 3, 10, 6))
+    with pytest.raises(ValueError, match=r"image must be \(6, 10\) pixels \(H, W\), got \(10, 6\)"):
+        ViT(**SMALL)(torch.ones(3, 10, 6))
+    with pytest.raises(
+        ValueError, match=r"image must have the four axes \(batch, channel, row, column\), got shape \(3, 6, 10\)"
+    ):
+        ViT(**SMALL)(torch.ones(3, 6, 10))
 
 
 @pytest.mark.parametrize(("preset", "millions"), [(vit_tiny, 5.7), (vit_small, 22.1), (vit_base, 86.6)])
