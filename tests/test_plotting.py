@@ -108,3 +108,17 @@ def test_labelled_weights_name_rows_and_columns():
 def test_boxed_draws_every_box_at_its_place():
     ax = plotting.boxed([np.zeros((9, 9))], [[(1, 2, 4, 8)]], [["red"]]).axes[0]
     assert {patch.get_bbox().bounds for patch in ax.patches} == {(0.5, 1.5, 3.0, 6.0)}  # pixel 1 begins at 0.5
+
+
+def test_learning_curves_span_0_to_1_and_show_the_floor():
+    fig = plotting.learning_curves({"a": np.linspace(0, 1, 5)}, ylabel="y", floor=0.3, floor_label="guess")
+    ax = fig.axes[0]
+    assert ax.get_ylim() == (0, 1)
+    assert [line.get_label() for line in ax.lines] == ["a", "guess"]
+
+
+def test_heads_by_layer_draws_a_map_for_each_and_outlines_the_two_cells():
+    fig = plotting.heads_by_layer(np.zeros((3, 20, 20)), np.random.default_rng(0).random((2, 3, 25)), query=7, target=11)
+    drawn = [ax for ax in fig.axes if ax.images]
+    assert len(drawn) == 1 + 2 * 3
+    assert [tuple(patch.get_xy()) for patch in drawn[1].patches] == [(2, 1), (1, 2)]
