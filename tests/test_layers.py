@@ -158,23 +158,51 @@ def test_dropout_drops_weights_and_keeps_their_mean():
             TypeError,
             "q must be floating point, got torch.int64",
         ),
-        (torch.ones(4), torch.ones(5, 4), torch.ones(5, 2), None, ValueError, "q must have at least two axes"),
+        (
+            torch.ones(4),
+            torch.ones(5, 4),
+            torch.ones(5, 2),
+            None,
+            ValueError,
+            r"q must have at least two axes \(tokens, width\), got shape \(4,\)",
+        ),
         (torch.ones(3, 4), torch.ones(5, 6), torch.ones(5, 2), None, ValueError, "q and k must have the same width, got 4 and 6"),
-        (torch.ones(3, 4), torch.ones(5, 4), torch.ones(6, 2), None, ValueError, "same number of tokens, got 5 and 6"),
-        (torch.ones(3, 4), torch.ones(0, 4), torch.ones(0, 2), None, ValueError, "the set of keys is empty"),
-        (torch.ones(3, 4), torch.ones(5, 4), torch.ones(5, 2), torch.ones(3, 5), TypeError, "mask must be boolean"),
+        (
+            torch.ones(3, 4),
+            torch.ones(5, 4),
+            torch.ones(6, 2),
+            None,
+            ValueError,
+            "k and v must have the same number of tokens, got 5 and 6",
+        ),
+        (
+            torch.ones(3, 4),
+            torch.ones(0, 4),
+            torch.ones(0, 2),
+            None,
+            ValueError,
+            "the set of keys is empty: a query has nothing to attend to",
+        ),
+        (
+            torch.ones(3, 4),
+            torch.ones(5, 4),
+            torch.ones(5, 2),
+            torch.ones(3, 5),
+            TypeError,
+            "mask must be boolean with True = may attend, got torch.float32",
+        ),
         (
             torch.ones(3, 4),
             torch.ones(5, 4),
             torch.ones(5, 2),
             torch.ones(5, 3).bool(),
             ValueError,
-            r"\(5, 3\) does not broadcast to \(3, 5\)",
+            r"mask of shape \(5, 3\) does not broadcast to \(3, 5\)",
         ),
     ],
 )
 def test_attention_rejects(q, k, v, mask, error, text):
-    with pytest.raises(error, match=text):
+    with pytest.raises(error, match=f"^{text}$"):
         attention(q, k, v, mask=mask)
 
 
@@ -313,7 +341,7 @@ def test_forward_stores_nothing():
     ],
 )
 def test_multi_head_attention_rejects_at_construction(kwargs, text):
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(ValueError, match=f"^{text}$"):
         MultiHeadAttention(**kwargs)
 
 
@@ -323,26 +351,31 @@ def test_multi_head_attention_rejects_at_construction(kwargs, text):
         (torch.ones(4, 6), None, ValueError, r"x must have the three axes \(batch, tokens, width\), got shape \(4, 6\)"),
         (torch.ones(2, 4, 7), None, ValueError, "x must have width 6, got 7"),
         (torch.ones(2, 4, 6).int(), None, TypeError, "x must be floating point, got torch.int32"),
-        (torch.ones(2, 0, 6), None, ValueError, "the set of keys is empty"),
-        (torch.ones(2, 4, 6), torch.ones(2, 5, 6), ValueError, "this is a self-attention layer"),
+        (torch.ones(2, 0, 6), None, ValueError, "the set of keys is empty: x has no tokens"),
+        (
+            torch.ones(2, 4, 6),
+            torch.ones(2, 5, 6),
+            ValueError,
+            "this is a self-attention layer: give context_dim=... to attend to a context",
+        ),
     ],
 )
 def test_self_attention_rejects(x, context, error, text):
-    with pytest.raises(error, match=text):
+    with pytest.raises(error, match=f"^{text}$"):
         MultiHeadAttention(6, heads=2)(x, context)
 
 
 @pytest.mark.parametrize(
     ("context", "text"),
     [
-        (None, "this is a cross-attention layer"),
+        (None, "this is a cross-attention layer: call it with a context"),
         (torch.ones(2, 5, 6), "context must have width 9, got 6"),
-        (torch.ones(3, 5, 9), "same batch size, got 2 and 3"),
-        (torch.ones(2, 0, 9), "the set of keys is empty"),
+        (torch.ones(3, 5, 9), "x and context must have the same batch size, got 2 and 3"),
+        (torch.ones(2, 0, 9), "the set of keys is empty: context has no tokens"),
     ],
 )
 def test_cross_attention_rejects(context, text):
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(ValueError, match=f"^{text}$"):
         MultiHeadAttention(6, heads=2, context_dim=9)(torch.ones(2, 4, 6), context)
 
 
@@ -405,9 +438,11 @@ def test_patch_embed_is_a_linear_map_of_each_patch():
 
 
 def test_patch_embed_rejects():
-    with pytest.raises(ValueError, match="6 × 14 pixels cannot be cut into patches of side 3"):
+    with pytest.raises(ValueError, match="^a picture of 6 × 14 pixels cannot be cut into patches of side 3"):
         PatchEmbed(patch=3, dim=4)(torch.ones(1, 3, 6, 14))
-    with pytest.raises(ValueError, match="four axes"):
+    with pytest.raises(
+        ValueError, match=r"^image must have the four axes \(batch, channel, row, column\), got shape \(3, 6, 15\)$"
+    ):
         PatchEmbed(patch=3, dim=4)(torch.ones(3, 6, 15))
 
 
@@ -450,15 +485,15 @@ def test_vit_takes_another_stem():
 
 
 def test_vit_rejects():
-    with pytest.raises(ValueError, match="6 × 10 pixels cannot be cut into patches of side 4"):
+    with pytest.raises(ValueError, match="^a picture of 6 × 10 pixels cannot be cut into patches of side 4"):
         ViT(**SMALL | {"patch": 4})
-    with pytest.raises(ValueError, match='readout must be "class_token", "mean" or "tokens", got \'cls\''):
+    with pytest.raises(ValueError, match='^readout must be "class_token", "mean" or "tokens", got \'cls\''):
         ViT(**SMALL, readout="cls")
-    with pytest.raises(ValueError, match='positions must be "learned", "sincos" or "none", got \'rope\''):
+    with pytest.raises(ValueError, match='^positions must be "learned", "sincos" or "none", got \'rope\''):
         ViT(**SMALL, positions="rope")
-    with pytest.raises(ValueError, match=r"image must be \(6, 10\) pixels \(H, W\), got \(10, 6\)"):
+    with pytest.raises(ValueError, match=r"^image must be \(6, 10\) pixels \(H, W\), got \(10, 6\)"):
         ViT(**SMALL)(torch.ones(1, 3, 10, 6))
-    with pytest.raises(ValueError, match=r"image must be \(6, 10\) pixels \(H, W\), got \(10, 6\)"):
+    with pytest.raises(ValueError, match=r"^image must be \(6, 10\) pixels \(H, W\), got \(10, 6\)"):
         ViT(**SMALL)(torch.ones(3, 10, 6))
     with pytest.raises(
         ValueError, match=r"image must have the four axes \(batch, channel, row, column\), got shape \(3, 6, 10\)"
