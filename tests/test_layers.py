@@ -288,6 +288,8 @@ def test_a_mask_follows_the_queries_to_their_device():
     q, k, v = (x.to("meta") for x in q_k_v())
     out, weights = attention(q, k, v, mask=np.ones((N, M), bool))
     assert (out.device.type, weights.device.type) == ("meta", "meta")
+    layer = MultiHeadAttention(HEADS * 5, heads=HEADS).to("meta")
+    assert layer(torch.randn(B, N, HEADS * 5, device="meta"), mask=np.ones((N, N), bool)).device.type == "meta"
 
 
 def test_a_layer_says_what_it_is():
