@@ -1,7 +1,12 @@
 """The figures of the book: functions that take arrays and return a matplotlib Figure."""
 
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython import get_ipython
+from matplotlib.figure import Figure
+from PIL import Image
 
 # Okabe & Ito's palette: eight colours that stay apart for every common form of colour blindness.
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000"]
@@ -10,7 +15,11 @@ SIGNED = "PuOr"  # the colour map of everything that has a sign
 
 
 def use_style():
-    """Set the look of all figures of a chapter; call it once, in the first cell."""
+    """Set the look of all figures of a chapter; call it once, in the first cell.
+
+    In a notebook figures become PNGs of at most 256 colours: a third of the size, and no difference to see.
+    """
+    _show_figures_in_few_colours()
     plt.rcParams.update(
         {
             "figure.dpi": 130,
@@ -31,6 +40,22 @@ def use_style():
             "lines.linewidth": 2.0,
         }
     )
+
+
+def _show_figures_in_few_colours():
+    shell = get_ipython()
+    if shell is None or not hasattr(shell, "kernel"):
+        return
+    plt.switch_backend(plt.get_backend())  # the notebook's backend registers its own PNGs first
+    shell.display_formatter.formatters["image/png"].for_type(Figure, _png_of_few_colours)
+
+
+def _png_of_few_colours(fig):
+    """The figure as PNG bytes, from an adaptive palette."""
+    full, small = io.BytesIO(), io.BytesIO()
+    fig.savefig(full, format="png", bbox_inches="tight")
+    Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(small, "png", optimize=True)
+    return small.getvalue()
 
 
 def as_picture(image):

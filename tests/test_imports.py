@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "claims": {"numpy", "torch", "myst_nb"},
     "check": {"numpy", "torch"},
     # leaves
-    "plotting": {"numpy", "matplotlib"},
+    "plotting": {"numpy", "matplotlib", "IPython", "PIL"},
     "explorer": {"numpy", "matplotlib", "PIL", "anywidget", "ipywidgets", "traitlets"},
 }
 
