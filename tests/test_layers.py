@@ -107,6 +107,26 @@ def test_a_query_that_may_attend_to_nothing_gives_zeros_on_both_paths():
     assert_close(gradients[0][0][..., 2, :], torch.zeros(B, HEADS, WIDTH), **TIGHT)
 
 
+def test_a_kernel_that_gives_nan_where_there_is_nothing_to_attend_to_does_no_harm(monkeypatch):
+    q, k, v = q_k_v()
+    mask = some_mask(N, M)
+    mask[2] = False
+    expected = attention(q, k, v, mask=mask)[0]
+
+    def kernel(q, k, v, attn_mask, scale, dropout_p):
+        return (q @ k.mT / WIDTH**0.5).masked_fill(~attn_mask, -torch.inf).softmax(dim=-1) @ v
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", kernel)
+    assert_close(fused_attention(q, k, v, mask=mask), expected, **TIGHT)
+
+
+def test_leading_axes_broadcast_and_the_mask_with_them():
+    q, k, v = torch.randn(B, 1, N, WIDTH), torch.randn(HEADS, M, WIDTH), torch.randn(HEADS, M, D_V)
+    mask = some_mask(B, HEADS, N, M)
+    full = (x.expand(B, HEADS, -1, -1) for x in (q, k, v))
+    assert_close(attention(q, k, v, mask=mask), attention(*full, mask=mask), **TIGHT)
+
+
 def test_gradients():
     inputs = [torch.randn(shape, requires_grad=True) for shape in [(2, 3, 5), (2, 4, 5), (2, 4, 2)]]
     mask = torch.tensor([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1]], dtype=torch.bool)
@@ -145,6 +165,8 @@ def test_dropout_drops_weights_and_keeps_their_mean():
     assert_close(weights.sum(), torch.tensor(1.0), **TIGHT)  # the weights that come back are those before dropout
     assert abs(out.item() - 1) < 0.05
     assert out.item() != 1.0
+    for mask in (None, torch.ones(1, 20_000).bool()):
+        assert fused_attention(q, k, torch.ones(20_000, 1), mask=mask, dropout_p=0.25).item() != 1.0
 
 
 @pytest.mark.parametrize(
