@@ -43,7 +43,7 @@ def window_1d(N: int, radius: int) -> np.ndarray:
     Raises:
         ValueError: N below 1, or a negative radius.
 
-    Source: Beltagy et al. 2020, arXiv 2004.05150, section 3.1, "sliding window" (their window is 2·radius + 1 wide).
+    Source: Beltagy et al. 2020, arXiv 2004.05150, section 3.1, "sliding window" (w/2 tokens to each side: their w is 2·radius).
     """
     _require_at_least(1, N=N)
     _require_at_least(0, radius=radius)
@@ -63,7 +63,7 @@ def window_2d(H: int, W: int, radius: int) -> np.ndarray:
     Raises:
         ValueError: H or W below 1, or a negative radius.
 
-    Source: Ramachandran et al. 2019, arXiv 1906.05909, section 3.1.
+    Source: Ramachandran et al. 2019, arXiv 1906.05909, section 2.2, the "memory block" (their side k is 2·radius + 1).
     """
     _require_at_least(1, H=H, W=W)
     _require_at_least(0, radius=radius)

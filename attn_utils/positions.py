@@ -96,7 +96,8 @@ def rope_2d(H: int, W: int, d: int, base: float = 100.0) -> np.ndarray:
     Raises:
         ValueError: H or W below 1, d not a multiple of 4, base not above 0.
 
-    Source: Su et al. 2021, arXiv 2104.09864, eq. 15; in two dimensions Heo et al. 2024, arXiv 2403.13298, "axial".
+    Source: Su et al. 2021, arXiv 2104.09864, the rotation matrix; in two dimensions Heo et al. 2024, arXiv 2403.13298, "axial".
+    Differs from their code: it puts the column's half first. A fixed order of the pairs, which learned projections absorb.
     """
     _require_multiple(1, H=H, W=W)
     _require_multiple(4, d=d)
@@ -122,7 +123,7 @@ def apply_rope(x: np.ndarray, angles: np.ndarray) -> np.ndarray:
         TypeError: integer x.
         ValueError: shapes that do not fit.
 
-    Source: Su et al. 2021, arXiv 2104.09864, eq. 34.
+    Source: Su et al. 2021, arXiv 2104.09864, the product with the rotation matrix, written out pair by pair.
     """
     x, angles = np.asarray(x), np.asarray(angles)
     if not np.issubdtype(x.dtype, np.floating):

@@ -47,7 +47,7 @@ def softmax_jacobian(weights: np.ndarray) -> np.ndarray:
         weights: w, (..., M), what `softmax` returned.
 
     Returns:
-        J, (..., M, M): symmetric, and every row sums to 0 because the weights' sum cannot change.
+        J, (..., M, M): symmetric; columns sum to 0 because the weights' sum cannot change, rows because a shift changes nothing.
 
     Raises:
         TypeError: integer weights.
@@ -135,7 +135,7 @@ def additive_scores(q: np.ndarray, k: np.ndarray, W_q: np.ndarray, W_k: np.ndarr
     Raises:
         TypeError, ValueError: as `attention`.
 
-    Source: Bahdanau et al. 2015, arXiv 1409.0473, appendix A.1.2 (W_q, W_k and v are their W_a, U_a and v_a).
+    Source: Bahdanau et al. 2015, arXiv 1409.0473, the "alignment model" (W_q, W_k and v are their W_a, U_a and v_a).
     """
     q, k = _checked_pair(q, k)
     W_q = _checked("W_q", W_q, rank=2, exact=True)
@@ -258,7 +258,7 @@ def attention_backward(
     Raises:
         TypeError, ValueError: as `attention`; a d_out that is not shaped like the output.
 
-    Source: the chain rule; the same steps stand in Dao et al. 2022, arXiv 2205.14135, appendix B.2.
+    Source: the chain rule; the same steps stand in Dao et al. 2022, arXiv 2205.14135, "memory-efficient backward pass".
     """
     q, k, v, mask, scale, dtype = _checked_attention(q, k, v, mask, scale)
     d_out = _checked("d_out", d_out, rank=2)
@@ -296,8 +296,8 @@ def tiled_attention(
     Raises:
         TypeError, ValueError: as `attention`; a tile that is not an integer of at least 1.
 
-    Source: Milakov & Gimelshein 2018, arXiv 1805.02867, algorithm 3; Rabe & Staats 2021, arXiv 2112.05682;
-        Dao et al. 2022, arXiv 2205.14135, algorithm 1.
+    Source: Milakov & Gimelshein 2018, arXiv 1805.02867, "online normalizer"; Rabe & Staats 2021, arXiv 2112.05682;
+        Dao et al. 2022, arXiv 2205.14135, the forward pass.
     Differs from the papers: tiles over keys only, not over queries.
     """
     q, k, v, mask, scale, dtype = _checked_attention(q, k, v, mask, scale)
