@@ -132,7 +132,8 @@ class ObjectQueries(nn.Module):
         forward(x) -> out; x (B, M, D), the tokens of the picture; out (B, Q, D), one for each query.
 
     Source: Carion et al. 2020, arXiv:2005.12872, section 3.2 and appendix A.1.
-    Differs from the paper: the cross-attention of its decoder alone, with no positions added to the keys.
+    Differs from the paper: the cross-attention of its decoder alone, without the self-attention among the queries, and
+        with no positions added to the keys.
     """
 
     def __init__(self, dim: int, *, heads: int, queries: int):

@@ -93,7 +93,8 @@ def axis_attention(q: Tensor, k: Tensor, v: Tensor, *, axis: str) -> tuple[Tenso
     Returns:
         out, (B, heads, H, W, d), and weights, (B, heads, H, W, W) along the width, (B, heads, W, H, H) along the height.
 
-    Source: Ho et al. 2019, arXiv:1912.12180; Wang et al. 2020, arXiv:2003.07853, section 3.2, without positions.
+    Source: Ho et al. 2019, arXiv:1912.12180; Wang et al. 2020, arXiv:2003.07853, section 3.2.
+    Differs from the latter: no positions, and scores divided by √d.
     """
     if axis == "width":
         return attention(q, k, v)
@@ -119,7 +120,8 @@ def relative_attention(q: Tensor, k: Tensor, v: Tensor, row_table: Tensor, colum
     Raises:
         ValueError: tables that do not fit the grid.
 
-    Source: Bello et al. 2019, arXiv:1904.09925, section 3.1; the idea is from Shaw et al. 2018, arXiv:1803.02155.
+    Source: Bello et al. 2019, arXiv:1904.09925, section 3.1; the idea is from Shaw et al. 2018, arXiv:1803.02155, who
+        also clip the offsets and add vectors to the values.
     """
     H, W, d = q.shape[2:]
     for name, table, size in (("row_table", row_table, H), ("column_table", column_table, W)):
