@@ -17,7 +17,7 @@ SIGNED = "PuOr"  # the colour map of everything that has a sign
 def use_style():
     """Set the look of all figures of a chapter; call it once, in the first cell.
 
-    In a notebook figures become PNGs of at most 256 colours: a third of the size, and no difference to see.
+    In a notebook figures become PNGs of at most 256 colours, a third of the size, unless that could be seen.
     """
     _show_figures_in_few_colours()
     plt.rcParams.update(
@@ -54,7 +54,11 @@ def _png_of_few_colours(fig):
     """The figure as PNG bytes, from an adaptive palette."""
     full, small = io.BytesIO(), io.BytesIO()
     fig.savefig(full, format="png", bbox_inches="tight")
-    Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(small, "png", optimize=True)
+    true = Image.open(full).convert("RGB")
+    few = true.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+    moved = np.abs(np.asarray(true, int) - np.asarray(few.convert("RGB"), int)).mean()
+    # A picture lit by weights would lose its rare, strong colours: it keeps them all.
+    (few if moved < 1 else true).save(small, "png", optimize=True)
     return small.getvalue()
 
 
@@ -291,28 +295,33 @@ def _draw_array(ax, array, fmt, cmap, left, upper):
         ax.text(left + column + 0.5, upper + row + 0.5, fmt.format(value), ha="center", va="center", color=ink, fontsize=10.5)
 
 
-def spotlights(picture, maps, places, *, titles=None, columns=2, cell=2.6):
+def spotlights(picture, maps, places, *, titles=None, lighten=1.0, columns=2, cell=2.6):
     """The picture lit by weights, once for each map: in colour where a query looks, dark grey where it does not.
 
     Args:
         picture: As ``as_picture`` takes it, H × W pixels.
-        maps: (maps, H, W), weights over the pixels. The light is the square root of a weight, as a share of the map's
-            99th percentile.
+        maps: (maps, H, W), weights over the pixels; None in place of a map shows the picture as it is. The light is
+            the square root of a weight, as a share of the map's 99th percentile.
         places: For each map the dots to draw, (2,) or (dots, 2): row and column in pixels.
         titles: A title for each map, or None.
+        lighten: Exponent of the lit pixels; below 1 it shows dark things, such as leaves, lighter than they are.
         columns: Panels in a row.
         cell: Width of one panel in inches.
     """
     picture = as_picture(picture)
-    dark = 0.2 * picture.mean(-1, keepdims=True)
+    bright = picture**lighten
+    dark = 0.2 * bright.mean(-1, keepdims=True)
     height, width = picture.shape[:2]
     rows = -(-len(maps) // columns)
     fig, axes = plt.subplots(rows, columns, figsize=(columns * cell, rows * (cell * height / width + 0.3)), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for i, (ax, weights, dots) in enumerate(zip(axes.flat, maps, places, strict=False)):
-        light = np.sqrt(np.clip(weights / max(np.quantile(weights, 0.99), 1e-12), 0, 1))[..., None]
-        ax.imshow(picture * light + dark * (1 - light))
+        if weights is None:
+            ax.imshow(picture)
+        else:
+            light = np.sqrt(np.clip(weights / max(np.quantile(weights, 0.99), 1e-12), 0, 1))[..., None]
+            ax.imshow(bright * light + dark * (1 - light))
         dots = np.atleast_2d(dots)
         ax.plot(dots[:, 1], dots[:, 0], "o", ms=7, mfc=PALETTE[5], mec="white", mew=1.5)
         ax.set_title(titles[i] if titles is not None else "")
@@ -441,7 +450,7 @@ def picture_row(picture, row, series, *, points=None, points_label=None, ylabel=
     picture = as_picture(picture)
     height, width = picture.shape[:2]
     fig, (above, below) = plt.subplots(
-        2, 1, figsize=(6.4, 6.4 * height / width + 2.9), sharex=True, height_ratios=[6.0 * height / width, 2.7]
+        2, 1, figsize=(4.8, 4.8 * height / width + 2.9), sharex=True, height_ratios=[4.5 * height / width, 2.7]
     )
     above.imshow(picture, cmap="gray", extent=(0, width, height, 0), aspect="auto")
     above.axhline(row + 0.5, color=PALETTE[5], lw=2)
