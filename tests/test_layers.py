@@ -462,6 +462,11 @@ def test_patch_embed_is_a_linear_map_of_each_patch():
     assert_close(tokens[1, 7], expected, **TIGHT)
 
 
+def test_pictures_have_three_channels_unless_told_otherwise():
+    assert PatchEmbed(patch=3, dim=4)(torch.ones(1, 3, 6, 9)).shape == (1, 6, 4)
+    assert ViT(**SMALL)(torch.ones(1, 3, 6, 10)).shape == (1, 7)
+
+
 def test_patch_embed_rejects():
     with pytest.raises(ValueError, match="^a picture of 6 × 14 pixels cannot be cut into patches of side 3"):
         PatchEmbed(patch=3, dim=4)(torch.ones(1, 3, 6, 14))
@@ -512,6 +517,9 @@ def test_vit_takes_another_stem():
 def test_vit_rejects():
     with pytest.raises(ValueError, match="^a picture of 6 × 10 pixels cannot be cut into patches of side 4"):
         ViT(**SMALL | {"patch": 4})
+    for size in ((6, 8), (8, 6)):
+        with pytest.raises(ValueError, match=f"^a picture of {size[0]} × {size[1]} pixels cannot be cut into patches of side 4$"):
+            ViT(**SMALL | {"patch": 4, "image_size": size})
     with pytest.raises(ValueError, match='^readout must be "class_token", "mean" or "tokens", got \'cls\''):
         ViT(**SMALL, readout="cls")
     with pytest.raises(ValueError, match='^positions must be "learned", "sincos" or "none", got \'rope\''):
@@ -531,6 +539,7 @@ def test_presets_have_the_published_sizes(preset, millions):
     with torch.device("meta"):
         model = preset(image_size=224, patch=16, classes=1000)
     assert round(count_parameters(model) / 1e6, 1) == millions
+    assert model.head.in_features == 64 * model.blocks[0].attention.heads
 
 
 def test_the_size_that_the_book_trains():

@@ -447,9 +447,10 @@ def test_float16_results_are_the_float32_results_rounded_once(rng):
     half = [x.astype(np.float16) for x in make_qkv(rng)]
     d_out = rng.normal(size=(N, D_V)).astype(np.float16)
     wide = [x.astype(np.float32) for x in half]
-    got = [*ref.attention(*half), ref.tiled_attention(*half), *ref.attention_backward(*half, d_out)]
+    got = [*ref.attention(*half), *ref.attention_loops(*half), ref.tiled_attention(*half), *ref.attention_backward(*half, d_out)]
     expected = [
         *ref.attention(*wide),
+        *ref.attention_loops(*wide),
         ref.tiled_attention(*wide),
         *ref.attention_backward(*wide, d_out.astype(np.float32)),
     ]
