@@ -52,6 +52,11 @@ ATTEMPTS = [
     {"attempt": "squeeze-and-excitation, longer", "kind": "squeeze-and-excitation", "steps": 3200},
     {"attempt": "CBAM, longer", "kind": "CBAM", "steps": 3200},
     {"attempt": "MLP-Mixer, longer", "kind": "MLP-Mixer", "steps": 3200},
+    # 0.003 was the grid's highest rate and the best: what would the next have given the others? And attention itself, longer?
+    {"attempt": "MLP-Mixer, learning rate 0.01", "kind": "MLP-Mixer", "lr": 1e-2},
+    {"attempt": "CBAM, learning rate 0.01", "kind": "CBAM", "lr": 1e-2},
+    {"attempt": "(attention, learning rate 0.01)", "kind": "attention", "lr": 1e-2},
+    {"attempt": "(attention, longer)", "kind": "attention", "steps": 3200},
 ]
 
 
