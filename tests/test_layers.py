@@ -511,6 +511,7 @@ def test_vit_adds_positions_and_reads_the_class_token():
 def test_vit_takes_another_stem():
     stem = nn.Conv2d(3, 12, 3, stride=2, padding=1)
     model = ViT(**SMALL, stem=stem)
+    assert model.embed is stem
     assert model(torch.randn(B, 3, 6, 10)).shape == (B, 7)
 
 
