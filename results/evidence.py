@@ -5,7 +5,9 @@
 The models, losses and scores are not written a second time: they are the chapter's own cells, those tagged "recipe",
 executed as they stand. What is written here is which of them to run: first a small grid of learning rates and weight
 decays, the same for every model, judged on validation scenes; then, with the setting that won for each, the runs that
-the chapter reports, on scenes of another seed. Every run is one thread, so that it repeats on a machine of the same kind.
+the chapter reports, on scenes of another seed (both drawn with the 597 scans that no training scene holds). With
+--resume, runs that stand keep their numbers, and what is written about the machine and the versions is this run's.
+Every run is one thread, so that it repeats on a machine of the same kind.
 """
 
 import argparse
