@@ -116,13 +116,17 @@ def page(result):
     ]
     for name, one in {**files, "together": total}.items():
         cells = [one[key] for key in ("mutants", "killed", "timed out", "survived")]
-        row = [name if name == "together" else f"`{name}`", *(f"{count:,}" for count in cells), f"{score(one):.1%}"]
+        row = [
+            name if name == "together" else f"`{name}`",
+            *(f"{count:,}" for count in cells),
+            f"{score(one):.1%}".replace("%", " %"),
+        ]
         out.append(f"| {' | '.join(row)} |")
     versions = ", ".join(f"{name} {number}" for name, number in came["versions"].items())
     out += [
         "",
         "The changes are made by [mutmut](https://mutmut.readthedocs.io); `make mutants` repeats all of it, and `make test` fails if a",
-        f"score falls below {AT_LEAST:.0%}, if a survivor is not explained, or if one of the files has changed since. {came['date']},",
+        f"score falls below {AT_LEAST * 100:.0f} %, if a survivor is not explained, or if one of the files has changed since. {came['date']},",
         f"{came['machine']}; {versions}.",
         "",
         "## The survivors",
@@ -137,7 +141,7 @@ def page(result):
             out += ["", why, "", "```diff"]
             alike = [survivor for survivor in one["survivors"] if survivor["why"] == why]
             for function in dict.fromkeys(survivor["function"] for survivor in alike):
-                out += [f"@@ {function} @@"]
+                out += [f"@@ {function} @@"] if out[-1] == "```diff" else ["", f"@@ {function} @@"]
                 minus = None
                 for survivor in alike:
                     if survivor["function"] == function:
