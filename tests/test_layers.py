@@ -221,6 +221,30 @@ def test_dropout_drops_weights_and_keeps_their_mean():
             ValueError,
             r"mask of shape \(5, 3\) does not broadcast to \(3, 5\)",
         ),
+        (
+            torch.ones(3, 4),
+            torch.ones(5, 4).int(),
+            torch.ones(5, 2),
+            None,
+            TypeError,
+            "k must be floating point, got torch.int32",
+        ),
+        (
+            torch.ones(3, 4),
+            torch.ones(5, 4),
+            torch.ones(5, 2).int(),
+            None,
+            TypeError,
+            "v must be floating point, got torch.int32",
+        ),
+        (
+            torch.ones(2, 3, 4),
+            torch.ones(2, 5, 6),
+            torch.ones(2, 5, 2),
+            None,
+            ValueError,
+            "q and k must have the same width, got 4 and 6",
+        ),
     ],
 )
 def test_attention_rejects(q, k, v, mask, error, text):
@@ -313,6 +337,42 @@ def test_a_mask_follows_the_queries_to_their_device(monkeypatch):
     attention(q, k, v, mask=np.ones((N, M), bool))
     MultiHeadAttention(HEADS * 5, heads=HEADS)(torch.randn(B, N, HEADS * 5), mask=np.ones((N, N), bool))
     assert moved == [q.device, q.device]
+
+
+def test_dropout_drops_the_share_it_is_told_to():
+    q, k = torch.zeros(1, 4), torch.zeros(1000, 4)
+    out, _ = attention(q, k, torch.eye(1000), dropout_p=0.25)
+    assert abs((out == 0).double().mean() - 0.25) < 0.07
+
+
+def test_one_head_is_enough():
+    layer = MultiHeadAttention(6, heads=1)
+    x = torch.randn(B, N, 6)
+    assert_close(layer(x), pytorch_twin(layer)(x, x, x)[0], **TIGHT)
+
+
+@pytest.mark.parametrize("context_dim", [None, WIDTH])
+def test_without_bias_there_is_none(context_dim):
+    layer = MultiHeadAttention(6, heads=2, context_dim=context_dim, bias=False)
+    assert [name for name, _ in layer.named_parameters() if "bias" in name] == []
+
+
+def test_dropout_reaches_every_layer():
+    model = ViT(**SMALL, dropout=0.25)
+    block = Block(6, heads=2, context_dim=WIDTH, dropout=0.25)
+    assert [one.attention.dropout for one in model.blocks] == [0.25, 0.25]
+    assert (block.attention.dropout, block.cross.dropout) == (0.25, 0.25)
+
+
+def test_learned_vectors_start_small_and_fixed_ones_stay():
+    torch.set_default_dtype(torch.float32)
+    model = ViT(**SMALL)
+    for vectors in (model.class_token, model.positions):
+        assert 0.005 < vectors.std() < 0.05
+        assert vectors.requires_grad
+    fixed = ViT(**SMALL, positions="sincos").positions
+    assert not fixed.requires_grad
+    assert fixed.dtype == torch.float32
 
 
 def test_a_layer_says_what_it_is():

@@ -464,6 +464,8 @@ def test_mixed_dtypes_give_the_wider_one(rng):
     q, k, v = make_qkv(rng)
     out, weights = ref.attention(q.astype(np.float32), k, v.astype(np.float16))
     assert out.dtype == weights.dtype == np.float64
+    out, weights = ref.attention(q, k.astype(np.float32), v.astype(np.float32))
+    assert out.dtype == weights.dtype == np.float64
     out, weights = ref.attention(q.astype(np.float16), k.astype(np.float16), v.astype(np.float32))
     assert out.dtype == weights.dtype == np.float32
 
