@@ -460,6 +460,14 @@ def test_float16_results_are_the_float32_results_rounded_once(rng):
         assert_array_equal(narrow, exact.astype(np.float16))
 
 
+@pytest.mark.parametrize("wide", range(3))
+def test_one_wide_input_is_not_narrowed(rng, wide):
+    inputs = [x if i == wide else x.astype(np.float32) for i, x in enumerate(make_qkv(rng))]
+    exact = [x.astype(np.float64) for x in inputs]
+    for got, expected in zip(ref.attention(*inputs), ref.attention(*exact)):
+        assert_allclose(got, expected, **TIGHT)
+
+
 def test_mixed_dtypes_give_the_wider_one(rng):
     q, k, v = make_qkv(rng)
     out, weights = ref.attention(q.astype(np.float32), k, v.astype(np.float16))
