@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 CHAPTERS = {"07_classification": "classification"}
 KINDS = ("attention", "convolution", "MLP-Mixer", "CBAM")
 SEEDS = (1, 2, 3, 4, 5)
-TUNING_SEED, VALIDATION_SCENES, TEST_SCENES = 0, 900, 950      # seeds; the test scenes play no part in any choice
+TUNING_SEED, VALIDATION_SCENES, TEST_SCENES = 0, 900, 950  # seeds; the test scenes play no part in any choice
 GRID = [{"lr": lr, "weight_decay": decay} for lr, decay in itertools.product((1e-3, 3e-3), (0.01, 0.1))]
 STEPS = 800
 TUNING_STEPS = 400
@@ -191,8 +191,11 @@ def provenance():
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} virtual CPU cores ({platform.machine()}), no GPU; each run on one thread, beside other work",
         "versions": {
-            "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
-            "scikit-learn": sklearn.__version__, "scikit-image": skimage.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "scikit-learn": sklearn.__version__,
+            "scikit-image": skimage.__version__,
         },
         "written by": "python results/evidence.py 07_classification",
     }
@@ -208,7 +211,11 @@ def summary(runs):
         row["seeds"] = len(mine)
         for score in ("cue", "digits") if task != "plain" else ("accuracy",):
             values = [run[score] for run in mine]
-            row[score] = {"mean": round(float(np.mean(values)), 4), "interval": round(half_width(values), 4) if len(values) > 1 else None, "values": values}
+            row[score] = {
+                "mean": round(float(np.mean(values)), 4),
+                "interval": round(half_width(values), 4) if len(values) > 1 else None,
+                "values": values,
+            }
         rows.append(row)
     return rows
 

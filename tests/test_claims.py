@@ -30,7 +30,16 @@ def test_true_claims_print_one_stable_line(capsys, value, bound, line):
 
 @pytest.mark.parametrize(
     ("value", "bound"),
-    [(0.89, ">= 0.90"), (0.91, "<= 0.90"), (1, "> 1"), (1, "< 1"), (8, "== 9"), (9, "!= 9"), (0.19, "in [0.2, 0.3]"), (0.31, "in [0.2, 0.3]")],
+    [
+        (0.89, ">= 0.90"),
+        (0.91, "<= 0.90"),
+        (1, "> 1"),
+        (1, "< 1"),
+        (8, "== 9"),
+        (9, "!= 9"),
+        (0.19, "in [0.2, 0.3]"),
+        (0.31, "in [0.2, 0.3]"),
+    ],
 )
 def test_false_claims_raise_with_the_measured_value(capsys, value, bound):
     with pytest.raises(AssertionError, match=f"measured: {value:.6g}"):

@@ -19,7 +19,14 @@ def _close_figures():
 
 @pytest.mark.parametrize(
     ("shape", "expected"),
-    [((5, 7), (5, 7)), ((3, 5, 7), (5, 7, 3)), ((5, 7, 3), (5, 7, 3)), ((1, 5, 7), (5, 7)), ((5, 7, 1), (5, 7)), ((3, 7, 3), (3, 7, 3))],
+    [
+        ((5, 7), (5, 7)),
+        ((3, 5, 7), (5, 7, 3)),
+        ((5, 7, 3), (5, 7, 3)),
+        ((1, 5, 7), (5, 7)),
+        ((5, 7, 1), (5, 7)),
+        ((3, 7, 3), (3, 7, 3)),
+    ],
 )
 def test_as_picture_takes_every_layout(shape, expected):
     values = np.linspace(0, 1, np.prod(shape)).reshape(shape)
@@ -58,7 +65,9 @@ def test_curves_draw_series_and_bands():
 
 
 def test_bars_put_the_first_on_top():
-    fig = plotting.bars(["first", "second"], [0.2, 0.4], errors=[0.1, 0.1], xlabel="share", reference=0.3, reference_label="chance")
+    fig = plotting.bars(
+        ["first", "second"], [0.2, 0.4], errors=[0.1, 0.1], xlabel="share", reference=0.3, reference_label="chance"
+    )
     ax = fig.axes[0]
     assert ax.yaxis_inverted() and [patch.get_width() for patch in ax.patches] == [0.2, 0.4]
 
