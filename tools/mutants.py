@@ -6,7 +6,8 @@
 
 A mutant is one of four files with one small change. What mutmut is to change and which tests it runs stands in
 pyproject.toml. Mutants that survive need a sentence under "why" in the JSON: why no test can see them, or why none has
-to. The sentences are kept when the run is repeated, as long as function and change stay the same.
+to. The sentences are kept when the run is repeated, as long as function and change stay the same. Verdicts are kept in
+mutants/ from run to run: remove that folder first if tests have changed.
 """
 
 import argparse
