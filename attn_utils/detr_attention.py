@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from attn_utils.efficient import check_grid
 from attn_utils.layers import MultiHeadAttention
 
 # ---------------------------------------------------------------------------------------------------- functions
@@ -105,7 +106,7 @@ class DeformableAttention(nn.Module):
         self.weights = nn.Identity()  # for the recorder: (B, N, heads, K)
 
     def forward(self, x: Tensor, queries: Tensor | None = None, reference: Tensor | None = None) -> Tensor:
-        _check_grid("x", x, self.dim)
+        check_grid("x", x, self.dim)
         if (queries is None) != (reference is None):
             raise ValueError("queries and reference go together: give both or neither")
         H, W = x.shape[1:3]
@@ -145,12 +146,3 @@ class ObjectQueries(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.attention(self.queries.expand(len(x), -1, -1), context=x)
-
-
-def _check_grid(name: str, x: Tensor, dim: int) -> None:
-    if not x.is_floating_point():
-        raise TypeError(f"{name} must be floating point, got {x.dtype}")
-    if x.ndim != 4 or 0 in x.shape[1:]:
-        raise ValueError(f"{name} must have the four axes (batch, row, column, width), none empty, got shape {tuple(x.shape)}")
-    if x.shape[-1] != dim:
-        raise ValueError(f"{name} must have width {dim}, got {x.shape[-1]}")

@@ -173,7 +173,7 @@ class GridAttention(nn.Module):
         return global_attention(q, k, v)
 
     def forward(self, x: Tensor) -> Tensor:
-        _check_grid("x", x, self.dim)
+        check_grid("x", x, self.dim)
         q, k, v = rearrange(self.qkv(x), "b h w (three heads d) -> three b heads h w d", three=3, heads=self.heads)
         out, weights = self.mix(q, k, v)
         self.weights(weights)
@@ -254,7 +254,8 @@ class AxialAttention(nn.Sequential):
         super().__init__(AxisAttention(dim, heads=heads, axis="height"), AxisAttention(dim, heads=heads, axis="width"))
 
 
-def _check_grid(name: str, x: Tensor, dim: int) -> None:
+def check_grid(name: str, x: Tensor, dim: int) -> None:
+    """Raise TypeError or ValueError unless x is a floating-point grid of tokens (B, H, W, dim) with nothing empty."""
     if not x.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {x.dtype}")
     if x.ndim != 4 or 0 in x.shape[1:]:

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "layers": {"torch", "numpy", ".masks", ".positions"},
     "conv_attention": {"torch", "einops", ".layers"},
     "efficient": {"torch", "einops", ".layers", ".masks", ".positions"},
-    "detr_attention": {"torch", "einops", ".layers"},
+    "detr_attention": {"torch", "einops", ".layers", ".efficient"},
     "published": {"torch", ".layers"},
     # what every attention must keep
     "contracts": {"torch"},
