@@ -25,20 +25,20 @@ lab: $(READY) ## open JupyterLab on the chapters
 	@$(BIN)/jupyter lab notebooks
 
 execute: $(READY) ## re-run the chapters in place, in order; one of them: make execute NB=07_classification
-	@$(BIN)/python tools/execute.py $(NB)
+	@$(BIN)/python -m tools.execute $(NB)
 
 evidence: $(READY) ## re-run a chapter over seeds and write results/ (CHAPTER=07_classification)
-	@$(BIN)/python results/evidence.py $(CHAPTER)
+	@$(BIN)/python -m evidence.run $(CHAPTER)
 
 bench: $(READY) ## measure speed and memory again, on a machine that does nothing else, and write results/
-	@$(BIN)/python tests/mha_speed.py
-	@$(BIN)/python results/field_guide.py
+	@$(BIN)/python -m evidence.bench.mha_speed
+	@$(BIN)/python -m evidence.bench.field_guide
 
 ledger: $(READY) ## write book/ledger.md: what carries and what checks each equation, from book/ledger.toml
-	@$(BIN)/python tools/ledger.py
+	@$(BIN)/python -m tools.ledger
 
 mutants: $(READY) ## break the package in all small ways, see which the tests miss, write results/mutants.json and its page
-	@nice -n 10 $(BIN)/python tools/mutants.py
+	@nice -n 10 $(BIN)/python -m tools.mutants
 
 lint: $(READY) ## ruff over the code, the tests and the notebooks
 	@$(BIN)/ruff check .

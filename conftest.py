@@ -6,14 +6,12 @@ It stands here and not in tests/ because the notebooks, which nbval collects fro
 import json
 import os
 import shutil
-import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent
-sys.path.insert(0, str(ROOT / "tools"))
 
 # Workers share the cores; a kernel inherits this from the worker that starts it.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -35,7 +33,7 @@ def pytest_runtest_makereport(item, call):
     report = yield
     kernel = getattr(item.parent, "kernel", None)
     if kernel is not None and call.when == "setup":
-        from kernel_memory import MemoryWatch
+        from tools.kernel_memory import MemoryWatch
 
         if not hasattr(kernel, "memory"):
             kernel.memory = MemoryWatch(kernel.km.provisioner.pid)

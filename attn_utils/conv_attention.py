@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attn_utils.layers import attention
+from attn_utils.attention import attention
+from attn_utils.shapes import check_map
 
 # ---------------------------------------------------------------------------------------------------- functions
 
@@ -34,7 +35,7 @@ def squeeze_excite(x: Tensor, reduce: Tensor, expand: Tensor) -> tuple[Tensor, T
 
     Source: Hu et al. 2018, arXiv:1709.01507, equations 2 to 4.
     """
-    _check_map("x", x, reduce.shape[1])
+    check_map("x", x, reduce.shape[1])
     z = x.mean(dim=(-2, -1))  # (B, C)
     weights = torch.sigmoid(F.relu(z @ reduce.T) @ expand.T)  # (B, C)
     return weights[..., None, None] * x, weights
@@ -57,7 +58,7 @@ def efficient_channel(x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
 
     Source: Wang et al. 2020, arXiv:1910.03151, section 3.2.
     """
-    _check_map("x", x)
+    check_map("x", x)
     if kernel.ndim != 1 or len(kernel) % 2 == 0:
         raise ValueError(f"kernel must be a vector of odd length, got shape {tuple(kernel.shape)}")
     z = x.mean(dim=(-2, -1))  # (B, C)
@@ -78,7 +79,7 @@ def channel_gate(x: Tensor, reduce: Tensor, expand: Tensor) -> tuple[Tensor, Ten
 
     Source: Woo et al. 2018, arXiv:1807.06521, equation 2.
     """
-    _check_map("x", x, reduce.shape[1])
+    check_map("x", x, reduce.shape[1])
     mean, peak = x.mean(dim=(-2, -1)), x.amax(dim=(-2, -1))  # (B, C), (B, C)
     weights = torch.sigmoid((F.relu(mean @ reduce.T) + F.relu(peak @ reduce.T)) @ expand.T)
     return weights[..., None, None] * x, weights
@@ -101,7 +102,7 @@ def spatial_gate(x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
 
     Source: Woo et al. 2018, arXiv:1807.06521, equation 3.
     """
-    _check_map("x", x)
+    check_map("x", x)
     if kernel.ndim != 3 or kernel.shape[0] != 2 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
         raise ValueError(f"kernel must have shape (2, k, k) with k odd, got {tuple(kernel.shape)}")
     summary = torch.stack([x.mean(dim=1), x.amax(dim=1)], dim=1)  # (B, 2, H, W)
@@ -152,8 +153,8 @@ def attention_gate(
     Source: Oktay et al. 2018, arXiv:1804.03999, equations 1 and 2.
     Differs from the paper: it brings x down to the grid of g and the weights back up; here g comes up to the grid of x.
     """
-    _check_map("x", x, W_x.shape[1])
-    _check_map("g", g, W_g.shape[1])
+    check_map("x", x, W_x.shape[1])
+    check_map("g", g, W_g.shape[1])
     asked = torch.einsum("kc, bchw -> bkhw", W_g, g)  # (B, hidden, H', W')
     asked = F.interpolate(asked, size=x.shape[-2:], mode="bilinear", align_corners=False)
     found = torch.einsum("kc, bchw -> bkhw", W_x, x)  # (B, hidden, H, W)
@@ -280,7 +281,7 @@ class NonLocal(nn.Module):
         self.weights = nn.Identity()  # for the recorder
 
     def forward(self, x: Tensor) -> Tensor:
-        _check_map("x", x, self.z.out_channels)
+        check_map("x", x, self.z.out_channels)
         y, weights = embedded_gaussian(self.theta(x), self.phi(x), self.g(x))  # (B, d, H, W), (B, N, N)
         self.weights(weights)
         return self.z(y) + x
@@ -319,12 +320,3 @@ def _bottleneck(channels: int, reduction: int) -> tuple[nn.Linear, nn.Linear]:
         raise ValueError(f"channels must be a multiple of reduction, got channels={channels} and reduction={reduction}")
     hidden = channels // reduction
     return nn.Linear(channels, hidden, bias=False), nn.Linear(hidden, channels, bias=False)
-
-
-def _check_map(name: str, x: Tensor, channels: int | None = None) -> None:
-    if not x.is_floating_point():
-        raise TypeError(f"{name} must be floating point, got {x.dtype}")
-    if x.ndim != 4 or 0 in x.shape[1:]:
-        raise ValueError(f"{name} must have the four axes (batch, channel, row, column), none empty, got shape {tuple(x.shape)}")
-    if channels is not None and x.shape[1] != channels:
-        raise ValueError(f"{name} must have {channels} channels, got {x.shape[1]}")

@@ -1,6 +1,6 @@
 """Published Vision Transformers in our `ViT`: the same arrays under other names.
 
-timm and Hugging Face store the model that `attn_utils.layers.ViT` builds. Three things differ beside the names: who keeps q, k
+timm and Hugging Face store the model that `attn_utils.vit.ViT` builds. Three things differ beside the names: who keeps q, k
 and v in one matrix, whether the class token has a position of its own (ours has not: a learned token plus a learned position is a
 learned token), and the ε of the layer norms, which no state dict carries.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from attn_utils.layers import ViT
+from attn_utils.vit import ViT
 
 # Ours on the left; "#" stands for the number of the block. Weight and bias share a name up to the ending.
 _TIMM = {

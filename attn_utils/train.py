@@ -6,7 +6,6 @@ scores = evaluate(model, (images, labels), metric)
 
 import math
 import os
-import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,34 +16,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm.auto import tqdm
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and PyTorch (CPU, CUDA and MPS). Results repeat on one machine with one thread count."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """The device to compute on: "auto" takes CUDA, else MPS, else the CPU; a named device must be there.
-
-    Raises:
-        ValueError: an unknown name, or a device that this machine or this PyTorch lacks.
-    """
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        name = next(kind for kind, there in present.items() if there)
-    if name.split(":")[0] not in present:
-        raise ValueError(f'device must be "auto", "cpu", "cuda" or "mps", got {name!r}')
-    if not present[name.split(":")[0]]:
-        raise ValueError(f"device {name!r} is not available here; there is {', '.join(k for k in present if present[k])}")
-    return torch.device(name)
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Number of trainable parameters; a shared one counts once."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """Re-run chapters in place, each from its first cell in a fresh kernel, and say what that took.
 
-    python tools/execute.py                     every chapter, in order
-    python tools/execute.py 07_classification   one of them
-    python tools/execute.py --tidy              run nothing, only take out metadata that an editor left
+    python -m tools.execute                     every chapter, in order
+    python -m tools.execute 07_classification   one of them
+    python -m tools.execute --tidy              run nothing, only take out metadata that an editor left
 
 What is written differs from what was there only where the outputs do: no timing, no widget state, no scratch metadata.
 """
@@ -18,8 +18,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-sys.path.insert(0, str(Path(__file__).parent))
-from kernel_memory import MemoryWatch
+from tools.kernel_memory import MemoryWatch
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}

@@ -1,6 +1,6 @@
 """Write book/ledger.md: for each numbered equation of the book, what carries it and what checks it.
 
-    python tools/ledger.py
+    python -m tools.ledger
 
 The pairs stand in book/ledger.toml. Everything they name is looked up: labels, functions, tests, and the lines that
 `claim` printed in the chapters. If something is missing on either side, nothing is written: the tool says what, and for
@@ -128,7 +128,11 @@ def problems(ledger):
             wrong.append(f"{label}: needs code and check, or the equation it belongs to (of = ...)")
         wrong += [f"{label}: there is no {one}" for one in entry.get("code", []) if not _is_code(one)]
         wrong += [f"{label}: there is no {one}" for one in entry.get("check", []) if not _is_check(one)]
-    sources = {p.name: p.read_text(encoding="utf8") for folder in ("attn_utils", "tests") for p in (ROOT / folder).glob("*.py")}
+    sources = {
+        p.name: p.read_text(encoding="utf8")
+        for folder in ("attn_utils", "attn_book", "tests")
+        for p in (ROOT / folder).rglob("*.py")
+    }
     sources.pop("test_ledger.py", None)  # it names equations that are not there, to see whether that is noticed
     sources |= {page.path.name: page.code for page in pages().values()}
     for name, source in sources.items():

@@ -1,8 +1,8 @@
 """Which small breakages of the package would its tests not notice? Writes results/mutants.json and book/mutants.md.
 
-    python tools/mutants.py          let mutmut make and test all mutants (it goes on where it was stopped), then write both
-    python tools/mutants.py --read   test none, only read what mutmut left in mutants/, and write both
-    python tools/mutants.py --page   only write the page from the JSON
+    python -m tools.mutants          let mutmut make and test all mutants (it goes on where it was stopped), then write both
+    python -m tools.mutants --read   test none, only read what mutmut left in mutants/, and write both
+    python -m tools.mutants --page   only write the page from the JSON
 
 A mutant is one of four files with one small change. What mutmut is to change and which tests it runs stands in
 pyproject.toml. Mutants that survive need a sentence under "why" in the JSON: why no test can see them, or why none has
@@ -25,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT, PAGE = ROOT / "results" / "mutants.json", ROOT / "book" / "mutants.md"
-FILES = [f"attn_utils/{name}.py" for name in ("reference", "masks", "positions", "layers")]
+FILES = [f"attn_utils/{name}.py" for name in ("reference", "masks", "positions", "attention", "vit")]
 AT_LEAST = 0.90  # share of the mutants of a file that have to be killed
 KILLED, SURVIVED, TIMED_OUT = {1, 3}, {0, 5, 33}, {24, -24, 36, 152, 255}  # mutmut's exit codes; 33: no test reaches it
 
@@ -72,7 +72,7 @@ def read(folder):
 
 
 def _function(key):
-    """attn_utils.layers.xǁBlockǁforward__mutmut_3 -> Block.forward"""
+    """attn_utils.vit.xǁBlockǁforward__mutmut_3 -> Block.forward"""
     return key.rpartition("__mutmut_")[0].rpartition(".")[2].removeprefix("x").strip("ǁ").replace("ǁ", ".").removeprefix("_")
 
 

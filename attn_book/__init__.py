@@ -1,0 +1,1 @@
+"""The furniture of the book: claims, data, exercises, figures, explorers."""

@@ -1,0 +1,1 @@
+"""The exercises: one file a chapter, and the checker they share."""

@@ -1,0 +1,95 @@
+"""The exercises of chapter 4, the formula."""
+
+import numpy as np
+
+from attn_book.exercises.exercise import Exercise
+from attn_utils.reference import softmax
+
+
+def _half_squares(k):
+    return (k**2).sum(axis=-1) / 2
+
+
+kernel_weights_from_dots = Exercise(
+    "kernel regression with dot products only",
+    lambda q, k, bandwidth: softmax((q @ k.T - _half_squares(k)) / bandwidth**2),
+    [
+        (np.array([[1.0, 0], [0, 2], [1, 1]]), np.array([[2.0, 0], [0, 1], [1, 2], [3, 1]]), 1.5),
+        (np.array([[0.5], [-1.0]]), np.array([[1.0], [0.0], [-2.0]]), 0.8),
+    ],
+    {
+        "these are the weights for keys of equal length; the part of the key alone, its squared length, is missing": (
+            lambda q, k, h: softmax(q @ k.T / h**2)
+        ),
+        "a half is missing: the squared length of a key counts half as much as its dot product": (
+            lambda q, k, h: softmax((q @ k.T - 2 * _half_squares(k)) / h**2)
+        ),
+        "the sign of the squared lengths is wrong: a long key should lose": (
+            lambda q, k, h: softmax((q @ k.T + _half_squares(k)) / h**2)
+        ),
+        "the bandwidth comes in squared": lambda q, k, h: softmax((q @ k.T - _half_squares(k)) / h),
+        "these are the scores; the softmax is missing": lambda q, k, h: (q @ k.T - _half_squares(k)) / h**2,
+        "the columns sum to 1; the softmax runs over the keys, the last axis": (
+            lambda q, k, h: softmax((q @ k.T - _half_squares(k)) / h**2, axis=0)
+        ),
+    },
+    tolerance=1e-9,
+)
+
+
+def _temperature_where(spread, scores, target, low=1e-3, high=1e3):
+    """The temperature at which a growing ``spread`` of the weights reaches the target, by halving the interval."""
+    for _ in range(100):
+        middle = np.sqrt(low * high)
+        low, high = (middle, high) if spread(softmax(scores / middle)) < target else (low, middle)
+    return middle
+
+
+def _entropy(weights):
+    return -(weights * np.log(np.maximum(weights, 1e-300))).sum()
+
+
+temperature_for_keys = Exercise(
+    "a temperature for a wanted number of keys",
+    lambda scores, keys: _temperature_where(lambda w: np.exp(_entropy(w)), scores, keys),
+    [(np.array([1.0, 2.0, 4.0, 7.0, 7.5]), 3.0), (np.array([-1.0, 0.0, 0.5, 3.0]), 1.5)],
+    {
+        "this is one over the temperature": lambda s, n: 1 / _temperature_where(lambda w: np.exp(_entropy(w)), s, n),
+        "2 to the power of an entropy in nats: use exp, or take the logarithm to base 2": (
+            lambda s, n: _temperature_where(lambda w: 2 ** _entropy(w), s, n)
+        ),
+        "here the entropy itself equals the number of keys; the effective number is its exponential": (
+            lambda s, n: _temperature_where(_entropy, s, n)
+        ),
+        "this is 1 / Σ w², another count of keys; we mean exp of the entropy": (
+            lambda s, n: _temperature_where(lambda w: 1 / (w**2).sum(), s, n)
+        ),
+    },
+    tolerance=1e-3,
+)
+
+
+def _d_scaled(scores, temperature, d_weights):
+    weights = softmax(scores / temperature)
+    return weights * (d_weights - weights @ d_weights)
+
+
+temperature_gradient = Exercise(
+    "the gradient of the temperature",
+    lambda s, T, g: -(_d_scaled(s, T, g) @ s) / T**2,
+    [
+        (np.array([0.0, 1.0, 3.0]), 0.7, np.array([1.0, 0.0, -2.0])),
+        (np.array([-1.0, 0.5, 2.0, 2.5]), 3.0, np.array([0.3, -1.0, 2.0, 0.5])),
+    ],
+    {
+        "the sign is wrong: scores / T shrink as T grows": lambda s, T, g: _d_scaled(s, T, g) @ s / T**2,
+        "the derivative of 1 / T is -1 / T², not -1 / T": lambda s, T, g: -(_d_scaled(s, T, g) @ s) / T,
+        "this is the gradient by 1 / T; one more step leads to T": lambda s, T, g: _d_scaled(s, T, g) @ s,
+        "a score moves the other weights too: use the whole Jacobian, not its diagonal": (
+            lambda s, T, g: -((w := softmax(s / T)) * (1 - w) * g) @ s / T**2
+        ),
+        "the Jacobian is diag(w) - w wᵀ; its second part is missing": lambda s, T, g: -(softmax(s / T) * g) @ s / T**2,
+        "this is the gradient by the scores; T is one number, sum what it moves": (lambda s, T, g: _d_scaled(s, T, g) / T),
+        "the weights are those at temperature 1": lambda s, T, g: -(_d_scaled(s, 1.0, g) @ s) / T**2,
+    },
+)

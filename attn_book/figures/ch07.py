@@ -1,0 +1,53 @@
+"""The figures of chapter 7, classification."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from attn_book.figures.common import as_picture, curves
+from attn_book.figures.style import PALETTE, WEIGHTS
+
+
+def learning_curves(series, *, ylabel, floor, floor_label, xlabel="training steps"):
+    """Accuracies between 0 and 1 against training steps, with the level that needs no learning as a dashed line.
+
+    Args:
+        series: As in ``curves``.
+        ylabel, xlabel: What the axes show.
+        floor: The level of guessing.
+        floor_label: What it is.
+    """
+    fig = curves(series, xlabel=xlabel, ylabel=ylabel)
+    ax = fig.axes[0]
+    ax.axhline(floor, color=PALETTE[7], ls="--", lw=1.2, label=floor_label)
+    ax.set_ylim(0, 1)
+    ax.legend(loc="center right")
+    return fig
+
+
+def heads_by_layer(picture, maps, query, target, *, cell=1.75):
+    """A picture with its query and target cells outlined, and one map for each layer (row) and head (column).
+
+    Args:
+        picture: As ``as_picture`` takes it.
+        maps: (layers, heads, N), the weights of the query over a square grid of N cells; each map spans its own range from 0.
+        query: Number of the query's cell, row by row; outlined in white, dashed.
+        target: Number of the cell that the weights should find; outlined in vermilion.
+        cell: Width of one panel in inches.
+    """
+    picture, maps = as_picture(picture), np.asarray(maps)
+    layers, heads, cells = maps.shape
+    side = round(cells**0.5)
+    fig, axes = plt.subplots(layers, heads + 1, figsize=((heads + 1) * cell, layers * (cell + 0.3)), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    axes[0, 0].imshow(picture, extent=(0, side, side, 0))
+    axes[0, 0].set_title("the picture")
+    for layer, head in np.ndindex(layers, heads):
+        ax = axes[layer, head + 1]
+        ax.imshow(maps[layer, head].reshape(side, side), vmin=0, cmap=WEIGHTS, extent=(0, side, side, 0))
+        ax.set_title(f"layer {layer + 1}, head {head + 1}")
+    for ax in [axes[0, 0], *axes[:, 1:].flat]:
+        for where, colour, dash in ((query, "white", "--"), (target, PALETTE[5], "-")):
+            corner = where % side, where // side
+            ax.add_patch(plt.Rectangle(corner, 1, 1, fill=False, ec=colour, ls=dash, lw=2.2, clip_on=False))
+    return fig

@@ -1,0 +1,1 @@
+"""What keeps the book: execute, ledger, mutants."""
