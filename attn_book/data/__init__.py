@@ -7,7 +7,8 @@ photographs come inside scikit-learn and scikit-image.
 Three promises hold for every function here:
 
 * the result depends on the arguments alone (the same seed gives the same pictures);
-* training and test scenes share no scan of a digit, and no region of a photograph;
+* scenes for training, validation and test share no scan of a digit, and no region of a photograph: what is tuned is tuned
+  on "validation", so that nothing has seen the scans of the report;
 * the truth is exact, because the scene was drawn from it.
 
 Units: pictures are float32 in [0, 1], channels first, `(n, 3, H, W)`; positions are pixels, x to the right, y down; a box

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from skimage import transform
 
-from attn_book.data.material import PHOTOGRAPHS, full_photograph
+from attn_book.data.material import PHOTOGRAPHS, photograph_strip
 
 # Seven colours with plain names. Every pair stays apart under simulated protanopia and deuteranopia (tests/test_scenes.py).
 COLOURS = {
@@ -120,12 +120,10 @@ def backgrounds(n, height, width, kind, split, rng):
     return images
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _crop_bank(name, split, short_side):
-    """The part of a photograph that a split may crop from, resized and darkened so that every colour stands out."""
-    picture = full_photograph(name)
-    cut = picture.shape[1] * 2 // 3  # left two thirds for training, the rest for test
-    part = picture[:, :cut] if split == "train" else picture[:, cut:]
+    """The strip of a photograph that a split may crop from, resized and darkened so that every colour stands out."""
+    part = photograph_strip(name, split)
     scale = short_side / min(part.shape[:2])
     shape = [round(side * scale) for side in part.shape[:2]]
     return 0.6 * transform.resize(part, shape, anti_aliasing=True).astype(np.float32).transpose(2, 0, 1)

@@ -11,8 +11,12 @@ from sklearn.datasets import load_digits, load_sample_images
 from attn_book.data.checks import check_choice
 
 PHOTOGRAPHS = ("china", "flower", "astronaut", "chelsea", "coffee", "rocket")  # chelsea is a cat
-SPLITS = ("train", "test")
-TRAIN_SCANS = 1200
+
+# The scans of each split, in one fixed shuffled order, and the strip of every photograph, in sixths of its width from the left.
+# The place of a split in this list is part of the seed of its scenes: a new one goes at the end.
+SPLITS = ("train", "test", "validation")
+_SCANS = {"train": slice(0, 1000), "validation": slice(1000, 1200), "test": slice(1200, None)}
+_SIXTHS = {"train": (0, 3), "validation": (3, 4), "test": (4, 6)}
 
 
 @lru_cache
@@ -67,15 +71,32 @@ def _all_scans():
 
 
 def digit_scans(split):
-    """The handwriting behind all scenes: 1,797 real scans, 1,200 for training and the other 597 for test.
+    """The handwriting behind all scenes: 1,797 real scans, of which no two splits share one.
 
     Args:
-        split: "train" or "test".
+        split: "train" (1,000 scans), "validation" (200: for choosing a learning rate, a size, a moment to stop) or
+            "test" (597: for what is reported).
 
     Returns:
         images (n, 8, 8) float32 in [0, 1], 1 = ink; labels (n,) int64.
     """
     check_choice("split", split, SPLITS)
-    part = slice(None, TRAIN_SCANS) if split == "train" else slice(TRAIN_SCANS, None)
     images, labels = _all_scans()
-    return images[part].copy(), labels[part].copy()
+    return images[_SCANS[split]].copy(), labels[_SCANS[split]].copy()
+
+
+def photograph_strip(name, split):
+    """The part of a photograph that the scenes of a split may show: no two splits share a column of pixels.
+
+    Args:
+        name: one of `PHOTOGRAPHS`.
+        split: "train" (the left half), "validation" (the sixth right of it) or "test" (the right third).
+
+    Returns:
+        (H, w, 3) float32 in [0, 1].
+    """
+    check_choice("name", name, PHOTOGRAPHS)
+    check_choice("split", split, SPLITS)
+    picture = full_photograph(name)
+    left, right = (picture.shape[1] * sixth // 6 for sixth in _SIXTHS[split])
+    return picture[:, left:right].copy()

@@ -48,7 +48,7 @@ def scenes(
     Args:
         n: number of scenes, at least 1.
         seed: a whole number; the same arguments give the same scenes.
-        split: "train" or "test": which scans, and which part of each photograph.
+        split: "train", "validation" or "test": which scans, and which strip of each photograph.
         size: side of the square picture in px, or (height, width).
         digits: how many digits a scene holds: a number, or (fewest, most), both included; at most one per colour.
         digit_size: (smallest, largest) side in px of a whole 8×8 scan after enlarging; the ink fills most of it.

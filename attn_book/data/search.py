@@ -42,7 +42,7 @@ def cued_search(n, *, seed, split="train", size=32, cells=4, digits=6, backgroun
     Args:
         n: number of pictures, at least 1.
         seed: a whole number; the same arguments give the same pictures.
-        split: "train" or "test".
+        split: "train", "validation" or "test".
         size: side of the picture in px; a multiple of `cells`, with cells of at least 8 px.
         cells: the picture is a grid of cells × cells.
         digits: digits in a picture, each in a colour of its own, one of which is the cue's; 1 to 7.

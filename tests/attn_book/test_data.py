@@ -12,7 +12,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from attn_book.data import drawing, material
 from attn_book.data.drawing import COLOURS
-from attn_book.data.material import PHOTOGRAPHS, digit_scans, photograph
+from attn_book.data.material import PHOTOGRAPHS, digit_scans, photograph, photograph_strip
 from attn_book.data.own import folder_per_class
 from attn_book.data.scenes import scenes
 from attn_book.data.search import EMPTY, cued_search
@@ -24,18 +24,26 @@ FIELDS = ["images", "labels", "boxes", "masks", "colours"]
 
 
 def test_the_scans_are_split_without_overlap():
-    train, test = digit_scans("train")[0], digit_scans("test")[0]
-    assert train.shape == (1200, 8, 8)
-    assert test.shape == (597, 8, 8)
-    # a scan may exist twice in the data set itself; what must not happen is one index in both parts
-    everything = np.concatenate([train, test]).reshape(1797, -1)
+    parts = {split: digit_scans(split)[0] for split in material.SPLITS}
+    assert {split: len(part) for split, part in parts.items()} == {"train": 1000, "validation": 200, "test": 597}
+    everything = np.concatenate(list(parts.values())).reshape(1797, -1)
     original = material.load_digits().data / 16
     assert_array_equal(everything[np.lexsort(everything.T)], original[np.lexsort(original.T)])
+    assert len(np.unique(everything, axis=0)) == 1797  # so that no two splits hold one picture
 
 
-def test_each_class_is_in_both_splits():
+def test_each_class_is_in_every_split():
     for split in material.SPLITS:
-        assert_array_equal(np.unique(digit_scans(split)[1]), np.arange(10))
+        images, labels = digit_scans(split)
+        assert len(images) == len(labels)
+        assert np.bincount(labels, minlength=10).min() >= 15
+
+
+def test_the_scans_of_the_report_stay_what_they_are():
+    """Published results name the test split: a later split may not take from it. The sum of ink says which scans these are."""
+    images, labels = digit_scans("test")
+    assert_array_equal(labels[:8], [0, 1, 5, 4, 5, 2, 3, 4])
+    assert_allclose(16 * images.sum(dtype=float), 186_808)
 
 
 def test_a_caller_cannot_spoil_the_scans_or_the_photographs():
@@ -220,9 +228,10 @@ def test_a_pure_function_of_its_arguments(background):
     assert (first.images != other.images).any((1, 2, 3)).all()
 
 
-def test_train_and_test_scenes_with_the_same_seed_differ():
-    train, test = scenes(20, seed=1), scenes(20, seed=1, split="test")
-    assert (train.images != test.images).any((1, 2, 3)).all()
+@pytest.mark.parametrize("make", [scenes, cued_search])
+def test_scenes_of_two_splits_with_the_same_seed_differ(make):
+    for one, other in itertools.combinations(material.SPLITS, 2):
+        assert (make(20, seed=1, split=one).images != make(20, seed=1, split=other).images).any((1, 2, 3)).all()
 
 
 def test_backgrounds():
@@ -235,12 +244,21 @@ def test_backgrounds():
     assert (photo.images.std((2, 3)) > 0).all()
 
 
-def test_crops_of_photographs_for_training_and_test_come_from_different_parts():
-    for name in PHOTOGRAPHS:
-        train, test = (drawing._crop_bank(name, split, 64).shape for split in material.SPLITS)
-        whole = photograph(name).shape
-        assert train[2] / train[1] == pytest.approx(2 / 3 * whole[1] / whole[0], rel=0.05)
-        assert test[2] / test[1] == pytest.approx(1 / 3 * whole[1] / whole[0], rel=0.05)
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_the_strips_of_the_splits_make_up_the_photograph(name):
+    strips = [photograph_strip(name, split) for split in ("train", "validation", "test")]
+    assert_array_equal(np.concatenate(strips, axis=1), photograph(name))
+
+
+def test_backgrounds_show_the_strip_of_their_split_alone(monkeypatch):
+    """Photographs that grow brighter from left to right, so that each pixel tells its column."""
+    ramp = np.broadcast_to(np.linspace(0, 1, 600, dtype=np.float32)[None, :, None], (300, 600, 3))
+    monkeypatch.setattr(material, "full_photograph", lambda name: ramp)
+    monkeypatch.setattr(drawing, "_crop_bank", drawing._crop_bank.__wrapped__)  # uncached
+    for split, (left, right) in {"train": (0, 1 / 2), "validation": (1 / 2, 2 / 3), "test": (2 / 3, 1)}.items():
+        seen = drawing.backgrounds(40, 32, 32, "photo", split, np.random.default_rng(0)) / 0.6
+        assert left - 0.01 <= seen.min() < seen.max() <= right + 0.01
+        assert np.ptp(seen) > 0.8 * (right - left)
 
 
 @pytest.mark.parametrize("make", [scenes, cued_search])
@@ -369,7 +387,7 @@ def test_folder_per_class_rejections(tmp_path):
     ("call", "message"),
     [
         (lambda: scenes(0, seed=1), "n must be a number of at least 1, got 0"),
-        (lambda: scenes(3, seed=1, split="val"), "split must be one of train, test; got 'val'"),
+        (lambda: scenes(3, seed=1, split="val"), "split must be one of train, test, validation; got 'val'"),
         (lambda: scenes(3, seed=1, background="snow"), "background must be one of photo, tint, black; got 'snow'"),
         (lambda: scenes(3, seed=1, digits=0), "digits must be a number from 1 to 7, got 0"),
         (lambda: scenes(3, seed=1, digits=(3, 2)), "digits must be a number from 3 to 7, got 2"),
@@ -386,7 +404,7 @@ def test_folder_per_class_rejections(tmp_path):
         (lambda: cued_search(3, seed=1, size=30), "size must be a multiple of cells=4"),
         (lambda: cued_search(3, seed=1, size=16), "cells of at least 8 px, got 16"),
         (lambda: cued_search(3, seed=1, noise=-0.1), "noise must be a number of at least 0, got -0.1"),
-        (lambda: digit_scans("all"), "split must be one of train, test; got 'all'"),
+        (lambda: digit_scans("all"), "split must be one of train, test, validation; got 'all'"),
         (lambda: photograph("mona lisa"), "name must be one of china"),
         (lambda: photograph("china", size=0), "size must be positive, got 0"),
     ],
