@@ -152,8 +152,10 @@ def test_the_picture_shows_what_the_truth_says():
     palette = np.array(list(COLOURS.values()))
     for image, masks, colours in zip(batch.images, batch.masks, batch.colours, strict=True):
         colour = palette[colours[0]][:, None, None]
-        nearer = np.linalg.norm(image - colour, axis=0) < np.linalg.norm(image, axis=0)
-        assert_array_equal(nearer, masks[0])
+        nearer = np.linalg.norm(image, axis=0) - np.linalg.norm(image - colour, axis=0)
+        clear = np.abs(nearer) > 1e-5  # scans hold sixteenths: where two neighbours are 8/16, rounding decides
+        assert_array_equal(nearer[clear] > 0, masks[0][clear])
+        assert (~clear).sum() < 10
 
 
 def draw_slowly(scan, side, angle, shift, S):
