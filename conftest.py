@@ -112,3 +112,15 @@ def browser():
             pytest.skip(reason)
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def firefox():
+    """Headless Firefox, see tests/firefox.py. Where there is none the tests that need it are skipped."""
+    from tests.firefox import Firefox, find_firefox
+
+    program = find_firefox()
+    if program is None:
+        pytest.skip("no Firefox to look at the pages with")
+    with Firefox(program) as launched:
+        yield launched
