@@ -47,6 +47,55 @@ def in_place(q, k, v, mask=None):
     return explicit(q, k, v, mask, factor=lambda d: 1)
 
 
+def mask_in_place(q, k, v, mask=None):
+    if mask is not None:
+        mask[..., 0] |= ~mask.any(dim=-1)  # a query that may attend to nothing gets the first key
+        mask.logical_not_()
+    return explicit(q, k, v, mask, change=lambda scores, blocked: scores.masked_fill(blocked, -torch.inf))
+
+
+def first_tile_only(q, k, v, mask=None):
+    return explicit(q, k[:, :8], v[:, :8], None if mask is None else mask[..., :8])[0]
+
+
+def last_tile_lost(q, k, v, mask=None):
+    keys = max(len(k[0]) // 8 * 8, min(len(k[0]), 8))
+    out, weights = explicit(q, k[:, :keys], v[:, :keys], None if mask is None else mask[..., :keys])
+    return out, F.pad(weights, (0, len(k[0]) - keys))
+
+
+def causal_beyond(limit, *, square):
+    """A causal mask that only more than `limit` queries meet, of a square or of any size."""
+
+    def attend(q, k, v, mask=None):
+        N, M = q.shape[1], k.shape[1]
+        if N > limit and (N == M) == square:
+            causal = torch.ones(len(q), N, M, dtype=torch.bool).tril()
+            mask = causal if mask is None else causal & mask
+        out, weights = explicit(q, k, v, mask)
+        return out.nan_to_num(), weights.nan_to_num()
+
+    return attend
+
+
+def no_mask_if(forgets):
+    return lambda q, k, v, mask=None: explicit(q, k, v, None if forgets(q, k) else mask, normalise=softmax_or_zero)
+
+
+def softmax_or_zero(scores):
+    return scores.softmax(-1).nan_to_num()
+
+
+def in_tiles_without_correction(q, k, v, mask=None):
+    """Tiles of 8 keys, each with its own largest score, summed as if they shared one."""
+    q, k, v = (x.unflatten(-1, (HEADS, -1)).transpose(1, 2) for x in (q, k, v))
+    scores = q @ k.mT * q.shape[-1] ** -0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, None], -torch.inf)
+    terms = torch.cat([(part - part.amax(-1, keepdim=True)).exp().nan_to_num() for part in scores.split(8, dim=-1)], dim=-1)
+    return (terms / terms.sum(-1, keepdim=True).clamp_min(1e-30) @ v).transpose(1, 2).flatten(2)
+
+
 BROKEN = {
     "softmax over queries": (broken(normalise=lambda s: s.softmax(-2)), "rows sum to 1", "softmax runs over the queries"),
     "softmax over heads and keys": (broken(normalise=over_all_heads), "rows sum to 1", "all heads together do"),
@@ -88,6 +137,47 @@ BROKEN = {
     "dropout": (broken(after=lambda w, m: F.dropout(w, 0.1)), "same twice", "is dropout on?"),
     "NaN": (explicit, "nothing to attend to", "gives NaN"),
     "wrong shape": (lambda q, k, v, mask=None: explicit(q, k, v, mask)[0][:, :, :-1], "shapes", "should be (3, 5, 8)"),
+    "weights of the first tile": (
+        lambda q, k, v, mask=None: (explicit(q, k, v, mask)[0], explicit(q, k, v, mask)[1][..., :8]),
+        "shapes",
+        "the weights should be (3, 2, 67, 131), got (3, 2, 67, 8), for 67 queries and 131 keys",
+    ),
+    "mean of the heads' weights": (
+        lambda q, k, v, mask=None: (explicit(q, k, v, mask)[0], explicit(q, k, v, mask)[1].mean(1)),
+        "shapes",
+        "the weights should be (3, 2, 5, 7), got (3, 5, 7)",
+    ),
+    "keys beyond a tile": (first_tile_only, "scale", "for 67 queries and 131 keys: no query sees key 8, nor 122 others"),
+    "last tile lost": (last_tile_lost, "scale", "for 67 queries and 131 keys: no query sees key 128, nor 2 others"),
+    "tiles without correction": (in_tiles_without_correction, "scale", "no softmax of q · k times a number, for 67 queries"),
+    "causal beyond 7": (causal_beyond(7, square=True), "scale", "for 67 queries and 67 keys: each query sees the keys up to its"),
+    "causal beyond 7, cross": (
+        causal_beyond(7, square=False),
+        "order",
+        "another order of the keys and values gave another output",
+    ),
+    "mask ignored in a square": (
+        no_mask_if(lambda q, k: q.shape[1] == k.shape[1]),
+        "masked is 0",
+        "with a mask, for 7 queries and 7 keys: the mask has no effect",
+    ),
+    "mask ignored beyond 64": (
+        no_mask_if(lambda q, k: q.shape[1] > 64),
+        "masked is 0",
+        "with a mask, for 67 queries and 131 keys: the mask has no effect",
+    ),
+    "detached without a mask": (
+        broken(after=lambda w, m: w.detach() if m is None else w),
+        "gradients",
+        "no gradient reaches q",
+    ),
+    "detached beyond 64": (broken(after=lambda w, m: w.detach() if w.shape[2] > 64 else w), "gradients", "for 67 queries"),
+    "scale lost with a mask": (
+        lambda q, k, v, mask=None: explicit(q, k, v, mask, factor=None if mask is None else lambda d: 1),
+        "scale",
+        "times 1.000 (no scale at all), expected 0.500 = 1/√d, d = 4 with a mask",
+    ),
+    "mask in place": (mask_in_place, "inputs stay", "mask was changed in place with a mask"),
 }
 
 
@@ -97,6 +187,20 @@ def test_broken_attention_is_named(name):
     report = contracts.check(attention, heads=HEADS)
     assert not report.passed
     assert words in report.broken[contract], report
+
+
+def test_hints_are_not_misled_by_inputs_that_change():
+    assert contracts.check(in_place, heads=HEADS, skip=("nothing to attend to",)).broken == {
+        "inputs stay": "q was changed in place"
+    }
+
+
+def test_what_makes_two_calls_comparable_comes_first():
+    noisy = contracts.check(broken(after=lambda w, m: F.dropout(w, 0.1)), heads=HEADS)
+    assert list(contracts.CONTRACTS)[:2] == ["inputs stay", "same twice"]
+    assert next(iter(noisy.broken)) == "same twice"
+    nan_twice = contracts.check(broken(normalise=lambda s: s.softmax(-2)), heads=HEADS)  # a key masked for every query
+    assert "same twice" not in nan_twice.broken
 
 
 def of_pytorch(q, k, v, mask=None, need_weights=True):
@@ -166,12 +270,12 @@ def test_the_report_reads_as_lines():
     report = contracts.check(explicit, heads=HEADS, skip=("gradients",))
     lines = str(report).splitlines()
     assert len(lines) == len(contracts.CONTRACTS) - 1
-    assert lines[0] == "✓ shapes"
+    assert lines[0] == "✓ inputs stay"
     assert lines[-1].startswith("✗ nothing to attend to") and lines[-1].endswith("gives NaN")
 
 
 def test_require_raises_with_the_report():
-    with pytest.raises(AssertionError, match=r"broken contracts: nothing to attend to\n✓ shapes"):
+    with pytest.raises(AssertionError, match=r"broken contracts: nothing to attend to\n✓ inputs stay"):
         contracts.require(explicit, heads=HEADS)
 
 
