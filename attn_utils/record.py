@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import Tensor, nn
+from torch.utils.module_tracker import ModuleTracker
 
 
 @contextmanager
@@ -17,7 +18,9 @@ def record_attention(model: nn.Module, *, grad: bool = False) -> Iterator[dict[s
 
     A layer can be recorded if it has a submodule `weights` (an `nn.Identity`) and calls it on its weights while that
     submodule has a hook; `attn_utils.attention.MultiHeadAttention` does. Outputs do not change. Recorders can be nested, and leave no hook
-    behind, also after an exception. Of a model that went through `torch.compile`, record the original.
+    behind, also after an exception. Of a model that went through `torch.compile`, record the original. Under activation
+    checkpointing (`torch.utils.checkpoint`) the first run is recorded, and what backward computes again is not; keep backward
+    inside the block too, since what is computed again must be computed in the same way.
 
     Args:
         model: any module; its attention layers are found by themselves.
@@ -31,14 +34,19 @@ def record_attention(model: nn.Module, *, grad: bool = False) -> Iterator[dict[s
     Raises:
         ValueError: the model has no attention layer that can be recorded.
         RuntimeError: nothing ran inside the block, a layer ran twice (which run is meant? open one recorder per pass),
-            or the weights hold NaN.
+            the weights hold NaN, or `grad` meets a checkpoint with use_reentrant=True, whose first run has no graph.
     """
     layers = {name: layer for name, layer in model.named_modules() if isinstance(getattr(layer, "weights", None), nn.Identity)}
     if not layers:
         raise ValueError(f"{type(model).__name__} has no attention layer that can be recorded")
     maps: dict[str, Tensor] = {}
+    tracker = ModuleTracker()
 
     def keep(name: str, weights: Tensor) -> None:
+        if tracker.is_bw:  # a checkpoint computes again, within backward, what it did not store
+            if grad and name in maps and weights.requires_grad and not maps[name].requires_grad:
+                raise RuntimeError(f"the map of layer {name!r} has no graph: checkpoint it with use_reentrant=False")
+            return
         if name in maps:
             raise RuntimeError(f"layer {name!r} ran twice inside one recorder: open a new one for each pass")
         if grad and weights.requires_grad:

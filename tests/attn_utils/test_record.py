@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
+from torch.utils.checkpoint import checkpoint
 
 from attn_utils.attention import MultiHeadAttention, attention
 from attn_utils.explain import rollout
@@ -75,6 +76,53 @@ def test_maps_can_be_differentiated(model, image):
     with record_attention(model, grad=True) as maps:
         model(image)[:, 0].sum().backward()
     assert all(weights.grad.abs().sum() > 0 for weights in maps.values())
+
+
+def checkpointed(model, image, *, use_reentrant):
+    """What `model.features` does, with each block in a checkpoint; the picture asks for a gradient, as a reentrant one needs."""
+    x = model.embed(image.clone().requires_grad_()) + model.positions
+    for block in model.blocks:
+        x = checkpoint(block, x, use_reentrant=use_reentrant)
+    return model.norm(x)
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_a_checkpointed_model_is_recorded_once_and_its_gradients_stay(model, image, use_reentrant):
+    checkpointed(model, image, use_reentrant=use_reentrant).square().sum().backward()
+    expected = [parameter.grad.clone() for parameter in model.blocks.parameters()]
+    model.zero_grad()
+    with record_attention(model) as plain:
+        model(image)
+    with record_attention(model) as maps:
+        checkpointed(model, image, use_reentrant=use_reentrant).square().sum().backward()
+    assert list(maps) == list(plain)
+    for name in plain:
+        assert_close(maps[name], plain[name], rtol=0, atol=0)
+    for parameter, gradient in zip(model.blocks.parameters(), expected, strict=True):
+        assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
+    assert hooks(model) == 0
+
+
+def test_maps_of_a_checkpointed_model_can_be_differentiated(model, image):
+    with record_attention(model, grad=True) as plain:
+        model.features(image).square().sum().backward()
+    with record_attention(model, grad=True) as maps:
+        checkpointed(model, image, use_reentrant=False).square().sum().backward()
+    for name in plain:
+        assert_close(maps[name].grad, plain[name].grad, rtol=1e-9, atol=1e-12)
+
+
+def test_a_reentrant_checkpoint_has_no_maps_to_differentiate(model, image):
+    with pytest.raises(RuntimeError, match=r"blocks.2.attention' has no graph: checkpoint it with use_reentrant=False"):
+        with record_attention(model, grad=True):
+            checkpointed(model, image, use_reentrant=True).square().sum().backward()
+    assert hooks(model) == 0
+
+
+def test_a_second_run_is_an_error_with_checkpoints_too(model, image):
+    with pytest.raises(RuntimeError, match="'blocks.0.attention' ran twice"), record_attention(model):
+        checkpointed(model, image, use_reentrant=False).sum().backward()
+        checkpointed(model, image, use_reentrant=False)
 
 
 def test_recorders_can_be_nested(model, image):
