@@ -16,10 +16,12 @@ def rollout(maps: Mapping[str, Tensor], *, residual: float = 0.5) -> Tensor:
         residual: share of the skip connection, in [0, 1]; the paper takes one half.
 
     Returns:
-        R, (B, N, N): row n says where output token n comes from; each row sums to 1 over the input tokens.
+        R, (B, N, N), at least float32: row n says where output token n comes from. Each row sums to 1 over the input tokens; with
+        residual = 0 a token that may attend to nothing has a row of 0, and a token that attends to it a row that sums to less.
 
     Raises:
-        ValueError: no maps, or maps that are not all of one shape (B, heads, N, N) up to the number of heads.
+        ValueError: no maps, maps that are not all of one shape (B, heads, N, N) up to the number of heads, or a residual
+            outside [0, 1].
 
     Source: Abnar & Zuidema 2020, arXiv:2005.00928, section 3 (attention rollout). It takes mixing as if it were linear,
     and looks neither at values nor at the MLPs: read it as a picture of connectivity, not of importance.
@@ -28,14 +30,18 @@ def rollout(maps: Mapping[str, Tensor], *, residual: float = 0.5) -> Tensor:
         raise ValueError("maps is empty: record a forward pass first")
     if not 0.0 <= residual <= 1.0:
         raise ValueError(f"residual must be in [0, 1], got {residual}")
-    layers = [weights.mean(dim=1) for weights in maps.values()]  # (B, N, N) each
-    shape = layers[0].shape
-    for name, layer in zip(maps, layers, strict=True):
-        if layer.shape != shape or layer.shape[-1] != layer.shape[-2]:
-            raise ValueError(f"rollout takes self-attention maps of one size, got {tuple(maps[name].shape)} for {name!r}")
-    identity = torch.eye(shape[-1], dtype=layers[0].dtype, device=layers[0].device)
-    total = identity.expand(shape)  # (B, N, N)
-    for layer in layers:
-        mixed = residual * identity + (1 - residual) * layer
-        total = mixed / mixed.sum(dim=-1, keepdim=True) @ total
+    first = next(iter(maps.values()))
+    shape = first.shape[:1] + 2 * first.shape[-1:]  # (B, N, N)
+    for name, weights in maps.items():
+        if weights.ndim != 4 or weights.shape[:1] + weights.shape[2:] != shape:
+            raise ValueError(
+                f"rollout takes self-attention maps of one size (B, heads, N, N), got {tuple(weights.shape)} for {name!r}"
+            )
+    dtype = torch.promote_types(first.dtype, torch.float32)  # half precision would lose a little in each layer
+    identity = torch.eye(shape[-1], dtype=dtype, device=first.device)
+    total = identity.expand(shape)
+    for weights in maps.values():
+        mixed = residual * identity + (1 - residual) * weights.to(dtype).mean(dim=1)  # (B, N, N)
+        sums = mixed.sum(dim=-1, keepdim=True)
+        total = mixed / sums.masked_fill(sums == 0, 1.0) @ total
     return total

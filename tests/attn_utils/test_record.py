@@ -7,7 +7,6 @@ from torch.testing import assert_close
 from torch.utils.checkpoint import checkpoint
 
 from attn_utils.attention import MultiHeadAttention, attention
-from attn_utils.explain import rollout
 from attn_utils.record import record_attention
 from attn_utils.vit import Block, ViT
 
@@ -170,31 +169,3 @@ def test_a_layer_that_runs_twice_is_an_error(model, image):
 def test_nan_in_the_weights_is_an_error(model, image):
     with pytest.raises(RuntimeError, match="hold NaN"), record_attention(model):
         model(image * torch.nan)
-
-
-def test_rollout_solved_by_hand():
-    first = torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]]])  # every token looks at the other one
-    second = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]]])  # every token looks at token 0
-    # ½(I + A) twice: [[1, 0], [½, ½]] @ [[½, ½], [½, ½]]
-    assert_close(rollout({"first": first, "second": second}), torch.tensor([[[0.5, 0.5], [0.5, 0.5]]]))
-    assert_close(rollout({"second": second, "first": first}), torch.tensor([[[0.75, 0.25], [0.75, 0.25]]]))
-    assert_close(rollout({"first": first}, residual=0.0), first[:, 0])
-    assert_close(rollout({"first": first}, residual=1.0), torch.eye(2)[None])
-
-
-def test_rollout_rows_sum_to_one(model, image):
-    with record_attention(model) as maps:
-        model(image)
-    total = rollout(maps)
-    assert total.shape == (B, N, N)
-    assert_close(total.sum(dim=-1), torch.ones(B, N, dtype=torch.float64))
-    assert (total.sum(dim=-2) - 1).abs().max() > 1e-3
-
-
-def test_rollout_rejects():
-    with pytest.raises(ValueError, match="maps is empty"):
-        rollout({})
-    with pytest.raises(ValueError, match=r"maps of one size, got \(1, 2, 3, 5\) for 'cross'"):
-        rollout({"cross": torch.ones(1, 2, 3, 5)})
-    with pytest.raises(ValueError, match=r"residual must be in \[0, 1\], got 2"):
-        rollout({"a": torch.ones(1, 1, 2, 2)}, residual=2)
