@@ -1,4 +1,4 @@
-"""What every picture of the book is made of: scans of real handwriting and photographs, split so that tests see new ones."""
+"""What every picture of the book is made of: scans of real handwriting and photographs, in three parts that share nothing."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -8,26 +8,33 @@ import skimage
 from skimage import io, transform
 from sklearn.datasets import load_digits, load_sample_images
 
-from attn_book.data.checks import check_choice
+from attn_book.data.checks import check_choice, check_size, check_whole
 
 PHOTOGRAPHS = ("china", "flower", "astronaut", "chelsea", "coffee", "rocket")  # chelsea is a cat
 
-# The scans of each split, in one fixed shuffled order, and the strip of every photograph, in sixths of its width from the left.
 # The place of a split in this list is part of the seed of its scenes: a new one goes at the end.
 SPLITS = ("train", "test", "validation")
+# Which scans a split holds, in one fixed shuffled order, and which strip of every photograph, in sixths of its width.
 _SCANS = {"train": slice(0, 1000), "validation": slice(1000, 1200), "test": slice(1200, None)}
 _SIXTHS = {"train": (0, 3), "validation": (3, 4), "test": (4, 6)}
 
 
-@lru_cache
-def full_photograph(name):
-    if name in ("china", "flower"):
-        sample = load_sample_images()
-        picture = sample.images[[name in file for file in sample.filenames].index(True)]
-    else:
-        folder = Path(skimage.__file__).parent / "data"  # files of the wheel: never asks the network
-        picture = io.imread(next(folder.glob(f"{name}.*")))
-    return (picture / 255).astype(np.float32)
+def digit_scans(split):
+    """The handwriting behind all scenes: 1,797 real scans, of which no two splits share one.
+
+    Args:
+        split: "train" (1,000 scans), "validation" (200: for choosing a learning rate, a size, a moment to stop) or
+            "test" (597: for what is reported).
+
+    Returns:
+        images (n, 8, 8) float32 in [0, 1], 1 = ink; labels (n,) int64. Fresh copies, always in the same order.
+
+    Raises:
+        ValueError: for an unknown split.
+    """
+    check_choice("split", split, SPLITS)
+    images, labels = _shuffled_scans()
+    return images[_SCANS[split]].copy(), labels[_SCANS[split]].copy()
 
 
 def photograph(name, *, size=None):
@@ -41,48 +48,11 @@ def photograph(name, *, size=None):
         (H, W, 3) float32 in [0, 1]; a fresh copy.
 
     Raises:
-        ValueError: for an unknown name or a size that is not positive.
+        ValueError: for an unknown name, or a size that is not made of whole numbers of at least 1.
     """
     check_choice("name", name, PHOTOGRAPHS)
-    picture = full_photograph(name)
-    if size is None:
-        return picture.copy()
-    height, width = (size, size) if np.isscalar(size) else size
-    if min(height, width) < 1:
-        raise ValueError(f"size must be positive, got {size}")
-    return fit_to(picture, height, width)
-
-
-def fit_to(picture, height, width):
-    """Centre crop to the aspect of (height, width), then resize without aliasing."""
-    H, W = picture.shape[:2]
-    scale = min(H / height, W / width)
-    h, w = round(height * scale), round(width * scale)
-    top, left = (H - h) // 2, (W - w) // 2
-    crop = picture[top : top + h, left : left + w]
-    return transform.resize(crop, (height, width), anti_aliasing=True).astype(np.float32)
-
-
-@lru_cache
-def _all_scans():
-    data = load_digits()
-    order = np.random.default_rng(1234).permutation(len(data.target))
-    return (data.images / 16).astype(np.float32)[order], data.target.astype(np.int64)[order]
-
-
-def digit_scans(split):
-    """The handwriting behind all scenes: 1,797 real scans, of which no two splits share one.
-
-    Args:
-        split: "train" (1,000 scans), "validation" (200: for choosing a learning rate, a size, a moment to stop) or
-            "test" (597: for what is reported).
-
-    Returns:
-        images (n, 8, 8) float32 in [0, 1], 1 = ink; labels (n,) int64.
-    """
-    check_choice("split", split, SPLITS)
-    images, labels = _all_scans()
-    return images[_SCANS[split]].copy(), labels[_SCANS[split]].copy()
+    picture = _whole_photograph(name)
+    return picture.copy() if size is None else crop_and_resize(picture, size)
 
 
 def photograph_strip(name, split):
@@ -93,10 +63,70 @@ def photograph_strip(name, split):
         split: "train" (the left half), "validation" (the sixth right of it) or "test" (the right third).
 
     Returns:
-        (H, w, 3) float32 in [0, 1].
+        (H, w, 3) float32 in [0, 1]; a fresh copy.
+
+    Raises:
+        ValueError: for an unknown name or split.
     """
     check_choice("name", name, PHOTOGRAPHS)
     check_choice("split", split, SPLITS)
-    picture = full_photograph(name)
+    picture = _whole_photograph(name)
     left, right = (picture.shape[1] * sixth // 6 for sixth in _SIXTHS[split])
     return picture[:, left:right].copy()
+
+
+def crop_and_resize(picture, size):
+    """The largest centred crop that has the aspect of `size`, resized to it without aliasing.
+
+    Args:
+        picture: (H, W, 3) floats in [0, 1].
+        size: side of a square in px, or (height, width).
+
+    Returns:
+        (height, width, 3) float32 in [0, 1].
+
+    Raises:
+        ValueError: for a size that is not made of whole numbers of at least 1.
+    """
+    height, width = check_size("size", size)
+    H, W = picture.shape[:2]
+    scale = min(H / height, W / width)
+    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (H - h) // 2, (W - w) // 2
+    crop = picture[top : top + h, left : left + w]
+    return transform.resize(crop, (height, width), anti_aliasing=True).astype(np.float32)
+
+
+def generator(seed, split):
+    """The random numbers behind a batch of scenes: with one seed, every split gets other ones.
+
+    Args:
+        seed: a whole number of at least 0.
+        split: one of `SPLITS`.
+
+    Returns:
+        A `numpy.random.Generator`.
+
+    Raises:
+        ValueError: for another seed, or an unknown split.
+    """
+    check_choice("split", split, SPLITS)
+    return np.random.default_rng([check_whole("seed", seed, 0), SPLITS.index(split)])
+
+
+@lru_cache
+def _shuffled_scans():
+    data = load_digits()
+    order = np.random.default_rng(1234).permutation(len(data.target))
+    return (data.images / 16).astype(np.float32)[order], data.target.astype(np.int64)[order]
+
+
+@lru_cache
+def _whole_photograph(name):
+    if name in ("china", "flower"):
+        sample = load_sample_images()
+        picture = sample.images[[name in file for file in sample.filenames].index(True)]
+    else:
+        folder = Path(skimage.__file__).parent / "data"  # files of the wheel: never asks the network
+        picture = io.imread(next(folder.glob(f"{name}.*")))
+    return (picture / 255).astype(np.float32)

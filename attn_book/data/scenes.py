@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attn_book.data.checks import check_choice, check_range
-from attn_book.data.drawing import BACKGROUNDS, COLOURS, backgrounds, lay, paint, place, tight_boxes, turn_and_enlarge
-from attn_book.data.material import SPLITS, digit_scans
+from attn_book.data import drawing
+from attn_book.data.checks import check_choice, check_number, check_size, check_span, check_whole
+from attn_book.data.drawing import BACKGROUNDS, COLOURS, PALETTE
+from attn_book.data.material import digit_scans, generator
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,12 @@ def scenes(
 
     Args:
         n: number of scenes, at least 1.
-        seed: a whole number; the same arguments give the same scenes.
+        seed: a whole number of at least 0; the same arguments give the same scenes.
         split: "train", "validation" or "test": which scans, and which strip of each photograph.
-        size: side of the square picture in px, or (height, width).
+        size: side of the square picture in px, or (height, width); at least 6.
         digits: how many digits a scene holds: a number, or (fewest, most), both included; at most one per colour.
-        digit_size: (smallest, largest) side in px of a whole 8×8 scan after enlarging; the ink fills most of it.
+        digit_size: (smallest, largest) side in px of a whole 8×8 scan after enlarging, or one number for both; at least 6.
+            The ink fills most of it.
         rotation: largest turn to either side, in degrees.
         background: "photo" (a crop of a photograph, darkened a little), "tint" (one plain dark colour) or "black".
         max_overlap: largest allowed intersection of two boxes, as a fraction of the smaller one; 0 keeps them apart.
@@ -62,43 +64,34 @@ def scenes(
     Raises:
         ValueError: for an argument outside its range, or when the digits do not fit into the picture.
     """
-    height, width = (size, size) if np.isscalar(size) else size
-    fewest, most = (digits, digits) if np.isscalar(digits) else digits
-    smallest, largest = digit_size
-    check_range("n", n, 1)
-    check_choice("split", split, SPLITS)
+    n = check_whole("n", n, 1)
+    height, width = check_size("size", size, 6)
+    fewest, K = check_span(check_whole, "digits", digits, 1, len(COLOURS))
+    smallest, largest = check_span(check_number, "digit_size", digit_size, 6, min(height, width))
+    rotation = check_number("rotation", rotation, 0, 180)
+    max_overlap = check_number("max_overlap", max_overlap, 0, 1)
     check_choice("background", background, BACKGROUNDS)
-    check_range("digits", fewest, 1, len(COLOURS))
-    check_range("digits", most, fewest, len(COLOURS))
-    check_range("digit_size", smallest, 6)
-    check_range("digit_size", largest, smallest, min(height, width))
-    check_range("rotation", rotation, 0, 180)
-    check_range("max_overlap", max_overlap, 0, 1)
 
-    rng = np.random.default_rng([seed, SPLITS.index(split)])
+    rng = generator(seed, split)
     scans, scan_labels = digit_scans(split)
-    K = most
-    present = np.arange(K) < rng.integers(fewest, most + 1, n)[:, None]  # (n, K)
+    present = np.arange(K) < rng.integers(fewest, K + 1, n)[:, None]  # (n, K)
     which = rng.integers(len(scans), size=(n, K))
-    colours = rng.permuted(np.tile(np.arange(len(COLOURS)), (n, 1)), axis=1)[:, :K]
-    sides = rng.uniform(smallest, largest, n * K)
-    angles = np.radians(rng.uniform(-rotation, rotation, n * K))
-    shifts = rng.uniform(-0.5, 0.5, (n * K, 2))
-    drawn = np.flatnonzero(present)
-    ink = turn_and_enlarge(scans[which.ravel()[drawn]], sides[drawn], angles[drawn], shifts[drawn])
-    inks = np.zeros((n * K, *ink.shape[1:]), np.float32)
-    inks[drawn] = ink
-    inks = inks.reshape(n, K, *ink.shape[1:])  # (n, K, S, S)
-    tight = tight_boxes(inks > 0.5)  # within the S×S window
+    colours = drawing.without_repetition(n, K, len(COLOURS), rng)
+    sides = rng.uniform(smallest, largest, (n, K))
+    angles = np.radians(rng.uniform(-rotation, rotation, (n, K)))
+    shifts = rng.uniform(-0.5, 0.5, (n, K, 2))
+    drawn = drawing.rotate_and_scale(scans[which[present]], sides[present], angles[present], shifts[present])
+    inks = np.zeros((n, K, *drawn.shape[1:]), np.float32)  # (n, K, S, S)
+    inks[present] = drawn
+    tight = drawing.tight_boxes(inks > 0.5)  # within the S×S window
     extents = np.where(present[..., None], tight[..., 2:] - tight[..., :2], 1)  # (n, K, 2) px
-    corners = place(extents, present, height, width, max_overlap, rng)  # of the tight boxes
+    corners = drawing.random_corners(extents, present, height, width, max_overlap, rng)  # of the tight boxes
 
-    images = backgrounds(n, height, width, background, split, rng)
+    images = drawing.backgrounds(n, height, width, background, split, rng)
     masks = np.zeros((n, K, height, width), bool)
-    palette = np.array(list(COLOURS.values()), np.float32)
     for k in range(K):
-        ink = lay(inks[:, k], corners[:, k] - tight[:, k, :2], height, width)
-        paint(images, ink, palette[colours[:, k]])
+        ink = drawing.paste(inks[:, k], corners[:, k] - tight[:, k, :2], height, width)
+        drawing.blend(images, ink, PALETTE[colours[:, k]])
         masks[:, k] = ink > 0.5
         masks[:, :k] &= ~masks[:, k, None]  # a later digit covers the earlier ones
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attn_book.data.checks import check_choice, check_range
-from attn_book.data.drawing import BACKGROUNDS, COLOURS, backgrounds, lay, paint, turn_and_enlarge
-from attn_book.data.material import SPLITS, digit_scans
+from attn_book.data import drawing
+from attn_book.data.checks import check_choice, check_number, check_whole
+from attn_book.data.drawing import BACKGROUNDS, COLOURS, PALETTE
+from attn_book.data.material import digit_scans, generator
 
 EMPTY = 10  # the label of a cell that holds no digit
 
@@ -41,7 +42,7 @@ def cued_search(n, *, seed, split="train", size=32, cells=4, digits=6, backgroun
 
     Args:
         n: number of pictures, at least 1.
-        seed: a whole number; the same arguments give the same pictures.
+        seed: a whole number of at least 0; the same arguments give the same pictures.
         split: "train", "validation" or "test".
         size: side of the picture in px; a multiple of `cells`, with cells of at least 8 px.
         cells: the picture is a grid of cells × cells.
@@ -51,40 +52,44 @@ def cued_search(n, *, seed, split="train", size=32, cells=4, digits=6, backgroun
 
     Returns:
         CuedSearch.
+
+    Raises:
+        ValueError: for an argument outside its range.
     """
-    check_range("n", n, 1)
-    check_choice("split", split, SPLITS)
+    n = check_whole("n", n, 1)
+    size = check_whole("size", size, 1)
+    cells = check_whole("cells", cells, 2)
+    K = check_whole("digits", digits, 1, min(len(COLOURS), cells**2 - 1))
+    noise = check_number("noise", noise, 0)
     check_choice("background", background, BACKGROUNDS)
-    check_range("cells", cells, 2)
-    check_range("digits", digits, 1, min(len(COLOURS), cells**2 - 1))
-    check_range("noise", noise, 0)
     if size % cells or size // cells < 8:
         raise ValueError(f"size must be a multiple of cells={cells} with cells of at least 8 px, got {size}")
 
-    rng = np.random.default_rng([seed, SPLITS.index(split)])
+    rng = generator(seed, split)
     scans, scan_labels = digit_scans(split)
-    K, side, rows = digits, size // cells, np.arange(n)
-    where = rng.permuted(np.tile(np.arange(cells**2), (n, 1)), axis=1)[:, : K + 1]  # the last one is the cue's
+    side, rows = size // cells, np.arange(n)
+    where = drawing.without_repetition(n, K + 1, cells**2, rng)  # the last one is the cue's
     which = rng.integers(len(scans), size=(n, K))
-    colours = rng.permuted(np.tile(np.arange(len(COLOURS)), (n, 1)), axis=1)[:, :K]
+    colours = drawing.without_repetition(n, K, len(COLOURS), rng)
     target = rng.integers(K, size=n)
-    palette = np.array(list(COLOURS.values()), np.float32)
     corners = np.stack([where % cells, where // cells], -1) * side  # (n, K + 1, 2) px
 
-    images = backgrounds(n, size, size, background, split, rng)
+    images = drawing.backgrounds(n, size, size, background, split, rng)
     target_masks = np.zeros((n, size, size), bool)
     for k in range(K):
         sides = side * rng.uniform(0.95, 1.05, n)
-        ink = turn_and_enlarge(scans[which[:, k]], sides, rng.uniform(-0.2, 0.2, n), rng.uniform(-0.5, 0.5, (n, 2)))
+        angles, shifts = rng.uniform(-0.2, 0.2, n), rng.uniform(-0.5, 0.5, (n, 2))
+        ink = drawing.rotate_and_scale(scans[which[:, k]], sides, angles, shifts)  # (n, S, S)
         margin = (ink.shape[1] - side) // 2
-        ink = lay(ink, corners[:, k] - margin, size, size)
-        paint(images, ink, palette[colours[:, k]])
+        ink = drawing.paste(ink, corners[:, k] - margin, size, size)
+        drawing.blend(images, ink, PALETTE[colours[:, k]])
         target_masks |= (ink > 0.5) & (target == k)[:, None, None]
 
-    cue_colours = palette[colours[rows, target]]
+    cue_colours = PALETTE[colours[rows, target]]
     inset = max(1, side // 8)
     square = np.pad(np.ones((side - 2 * inset,) * 2, np.float32), inset)
-    paint(images, lay(np.broadcast_to(square, (n, side, side)), corners[:, K], size, size), cue_colours)
+    squares = np.broadcast_to(square, (n, side, side))
+    drawing.blend(images, drawing.paste(squares, corners[:, K], size, size), cue_colours)
     if noise:
         images += noise * rng.standard_normal(images.shape, dtype=np.float32)
         np.clip(images, 0, 1, out=images)
