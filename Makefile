@@ -8,7 +8,7 @@ PYTHONS := python3 python3.13 python3.12 python3.11 python
 BIN := .venv/bin
 READY := .venv/.ready
 NB ?= $(sort $(basename $(notdir $(wildcard notebooks/*.ipynb))))
-CHAPTER ?= 07_classification
+CHAPTER ?= 07
 
 help: ## list the targets
 	@echo "Usage: make TARGET"
@@ -27,8 +27,8 @@ lab: $(READY) ## open JupyterLab on the chapters
 execute: $(READY) ## re-run the chapters in place, in order; one of them: make execute NB=07_classification
 	@$(BIN)/python -m tools.execute $(NB)
 
-evidence: $(READY) ## re-run a chapter over seeds and write results/ (CHAPTER=07_classification)
-	@$(BIN)/python -m evidence.run $(CHAPTER)
+evidence: $(READY) ## do what is missing of a chapter's runs and write results/ (CHAPTER=07; on a Dask cluster: SCHEDULER=tcp://host:8786)
+	@$(BIN)/python -m evidence.run $(CHAPTER) $(if $(SCHEDULER),--scheduler $(SCHEDULER))
 
 bench: $(READY) ## measure speed and memory again, on a machine that does nothing else, and write results/
 	@$(BIN)/python -m evidence.bench.mha_speed

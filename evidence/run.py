@@ -1,228 +1,148 @@
-"""Train a chapter's models over several seeds and write down what came out, beside all that is needed to judge it.
+"""Do the runs that a chapter's plan names, here or on a cluster, and keep them in results/.
 
-    python results/evidence.py 07_classification [--resume] [--workers 2]
+    python -m evidence.run 07                              all cores of this machine, one thread a run
+    python -m evidence.run 07 --dry-run                    what would be run
+    python -m evidence.run 07 --scheduler tcp://host:8786  on the workers of a Dask scheduler
 
-The models, losses and scores are not written a second time: they are the chapter's own cells, those tagged "recipe",
-executed as they stand. What is written here is which of them to run: first a small grid of learning rates and weight
-decays, the same for every model, judged on validation scenes; then, with the setting that won for each, the runs that
-the chapter reports, on scenes of another seed (both drawn with the 597 scans that no training scene holds). With
---resume, runs that stand keep their numbers, and what is written about the machine and the versions is this run's.
-Every run is one thread, so that it repeats on a machine of the same kind.
+An interrupted evening is not lost: runs that are in the file stay, and what is missing is added. Not kept are runs that were
+made with another recipe (the chapter's cells tagged "recipe") or with other code of our packages, for they would be numbers of
+another program; --keep-changed keeps them, and the file says what each run was made with. Workers of a cluster need this
+checkout, installed with `pip install -e .`.
 """
 
 import argparse
 import datetime
-import itertools
-import json
+import functools
+import importlib
 import multiprocessing
 import os
-import platform
+import sys
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import lru_cache
-from pathlib import Path
+from contextlib import contextmanager
 
-import nbformat
-import numpy as np
-import torch
-from scipy import stats
+from tqdm import tqdm
 
-HERE = Path(__file__).resolve().parents[1] / "results"
-CHAPTERS = {"07_classification": "classification"}
-KINDS = ("attention", "convolution", "MLP-Mixer", "CBAM")
-SEEDS = (1, 2, 3, 4, 5)
-TUNING_SEED, VALIDATION_SCENES, TEST_SCENES = 0, 900, 950  # seeds; the test scenes play no part in any choice
-GRID = [{"lr": lr, "weight_decay": decay} for lr, decay in itertools.product((1e-3, 3e-3), (0.01, 0.1))]
-STEPS = 800
-TUNING_STEPS = 400
-SHORTCUTS = ("told", "voted", "told and voted")
+from evidence.recipe import ROOT, Recipe, perform
+from evidence.record import Record, key
 
-# What was tried to let convolution win at cued search. Each starts from the setting that won for "convolution".
-ATTEMPTS = [
-    {"attempt": "convolution, longer", "kind": "convolution", "steps": 3200},
-    {"attempt": "learning rate 0.01", "kind": "convolution", "lr": 1e-2},
-    {"attempt": "twice as deep", "kind": "convolution", "depth": 6},
-    {"attempt": "convolution in a transformer block", "kind": "transformer block, convolution"},
-    {"attempt": "dilated kernels", "kind": "dilated convolution"},
-    {"attempt": "7×7 kernels", "kind": "7×7 kernels"},
-    {"attempt": "squeeze-and-excitation", "kind": "squeeze-and-excitation"},
-    {"attempt": "summary added to every cell", "kind": "pooled context, added"},
-    {"attempt": "summary scales every cell", "kind": "pooled context, scaling"},
-    {"attempt": "summary scales every cell, longer", "kind": "pooled context, scaling", "steps": 3200},
-    {"attempt": "summary scales every cell, longer", "kind": "pooled context, scaling", "steps": 3200, "seed": 2},
-    {"attempt": "summary scales every cell, longer", "kind": "pooled context, scaling", "steps": 3200, "seed": 3},
-    {"attempt": "summary added, longer", "kind": "pooled context, added", "steps": 3200},
-    {"attempt": "squeeze-and-excitation, longer", "kind": "squeeze-and-excitation", "steps": 3200},
-    {"attempt": "CBAM, longer", "kind": "CBAM", "steps": 3200},
-    {"attempt": "MLP-Mixer, longer", "kind": "MLP-Mixer", "steps": 3200},
-    # 0.003 was the grid's highest rate and the best: what would the next have given the others? And attention itself, longer?
-    {"attempt": "MLP-Mixer, learning rate 0.01", "kind": "MLP-Mixer", "lr": 1e-2},
-    {"attempt": "CBAM, learning rate 0.01", "kind": "CBAM", "lr": 1e-2},
-    {"attempt": "(attention, learning rate 0.01)", "kind": "attention", "lr": 1e-2},
-    {"attempt": "(attention, longer)", "kind": "attention", "steps": 3200},
-]
+SHAS = ("recipe_sha", "package_sha")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("chapter", nargs="?", default="07_classification", choices=CHAPTERS)
-    parser.add_argument("--resume", action="store_true", help="keep the runs that stand in results/ and add what is missing")
-    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="runs at a time, one thread each")
-    options = parser.parse_args()
-    name = CHAPTERS[options.chapter]
-    table = Record(HERE / f"{name}.json", resume=options.resume)
-    attempts = Record(HERE / f"{name}_attempts.json", resume=options.resume)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(options.workers, context, _load_recipe, (options.chapter,)) as pool:
-        table.add(pool, tuning_runs())
-        best = best_settings(table.runs)
-        table.add(pool, report_runs(best))
-        attempts.add(pool, attempt_runs(best["search", "convolution"]))
-    for record in (table, attempts):
+def main(arguments=None):
+    """Read the command line, and run."""
+    chapters = sorted(path.stem[2:] for path in (ROOT / "evidence" / "plans").glob("ch*.py"))
+    parser = argparse.ArgumentParser(
+        prog="python -m evidence.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("chapter", type=lambda text: text[:2], choices=chapters, help=f"one of {', '.join(chapters)}")
+    parser.add_argument("--fresh", action="store_true", help="forget the runs that are in the file")
+    parser.add_argument("--keep-changed", action="store_true", help="keep runs that were made with another recipe or package")
+    parser.add_argument("--only", metavar="PART", help="only this part of the plan, such as tuning, report or check")
+    parser.add_argument("--dry-run", action="store_true", help="count what would be run, and stop")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="runs at a time on this machine (default: all cores)")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786, instead of this machine"
+    )
+    options = parser.parse_args(arguments)
+
+    plan = importlib.import_module(f"evidence.plans.ch{options.chapter}")
+    recipe = Recipe.read(plan.RECIPE)
+    record = Record(ROOT / "results" / f"ch{options.chapter}.json", plan.RECIPE)
+    if options.fresh:
+        record.keep(lambda run: False)
+    elif not options.keep_changed:
+        code = {"recipe_sha": recipe.recipe_sha(), "package_sha": recipe.package_sha()}
+        if dropped := record.keep(lambda run: {sha: run["origin"][sha] for sha in SHAS} == code):
+            print(f"{dropped} runs were made with other code and are made again (--keep-changed keeps them).")
+    wanted = functools.partial(_wanted, plan, options.only)
+    if options.dry_run:
+        _show(record, wanted(record.runs))
+        return
+    command = " ".join(["python -m evidence.run", *(sys.argv[1:] if arguments is None else arguments)])
+    with _workers(options.workers, options.scheduler) as pool:
+        complete(record, wanted, recipe, pool, {"command": command, "date": datetime.date.today().isoformat()})
+    if options.only is None:  # whatever the plan does not name any more goes
+        planned = {key(run) for run in wanted(record.runs)}
+        record.keep(lambda run: key(run) in planned)
         record.write()
+    print(f"{len(record.runs)} runs in {record.path.relative_to(ROOT).as_posix()}")
 
 
-# ----------------------------------------------------------------------------- which runs
+def complete(record, plan, recipe, pool, session):
+    """Do all runs that the plan wants and the record lacks, until the plan wants no more.
+
+    Args:
+        record: the `Record` to fill; it is written after every run.
+        plan: called as plan(runs done); yields the wanted runs, with None for settings that wait for others.
+        recipe: the `Recipe` that all runs execute.
+        pool: a `concurrent.futures.Executor`.
+        session: what to note beside each run: {"command", "date"}.
+
+    Raises:
+        SystemExit: a run failed, or a worker has other code than this process. What is done is kept.
+    """
+    code = {"recipe_sha": recipe.recipe_sha(), "package_sha": recipe.package_sha()}
+    with tqdm(unit="step", smoothing=0, mininterval=1 if sys.stderr.isatty() else 60, desc=recipe.name) as bar:
+        while missing := record.missing(plan(record.runs)):
+            ready = sorted((run for run in missing if None not in run["settings"].values()), key=_cost, reverse=True)
+            if not ready:
+                sys.exit(f"waiting for runs that are not wanted: {Counter(run['part'] for run in missing)}; leave out --only")
+            bar.total = bar.n + sum(map(_cost, missing))
+            failed = []
+            for future in as_completed(futures := {pool.submit(perform, recipe, run): run for run in ready}):
+                run = futures[future]
+                if error := future.exception():
+                    failed.append(f"{run['part']}, {run['group']}, seed {run['seed']}: {error!r}")
+                    continue
+                done = future.result()
+                if {sha: done["origin"][sha] for sha in SHAS} != code:
+                    sys.exit(f"a worker has other code than this process: {_differences(done['origin'], code)}")
+                record.add({**done, "origin": {**session, **done["origin"]}})
+                bar.update(_cost(run))
+                bar.write(f"{run['part']}  {run['group']}  seed {run['seed']}  {done['scores']}  {done['seconds']} s")
+            if failed:
+                sys.exit("\n".join([f"{len(failed)} runs failed; the others are kept:", *failed]))
 
 
-def tuning_runs():
-    """The same grid for every model."""
-    models = [("search", kind) for kind in KINDS] + [("plain", kind) for kind in ("attention", "convolution")]
-    for task, kind in models:
-        for setting in GRID:
-            yield _run("tuning", task, kind, TUNING_SEED, setting, steps=TUNING_STEPS, scenes=VALIDATION_SCENES)
+@contextmanager
+def _workers(count, scheduler):
+    """An executor: processes of this machine, or a Dask cluster, which gives a run to another worker when one dies."""
+    if scheduler is None:
+        pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+    else:
+        from distributed import Client
+
+        with Client(scheduler) as client:
+            yield client.get_executor(pure=False, retries=3)
 
 
-def best_settings(runs):
-    """(task, kind) -> the setting with the best score on the validation scenes."""
-    tuning = [run for run in runs if run["part"] == "tuning"]
-    groups = {(run["task"], run["kind"]) for run in tuning}
-    winners = {group: max((r for r in tuning if (r["task"], r["kind"]) == group), key=_score) for group in groups}
-    return {group: {"lr": run["lr"], "weight_decay": run["weight_decay"]} for group, run in winners.items()}
+def _wanted(plan, part, runs):
+    return [run for run in plan.plan(runs) if part in (None, run["part"])]
 
 
-def _score(run):
-    return run["accuracy"] if run["task"] == "plain" else run["cue"]
+def _cost(run):
+    return run["settings"].get("steps", 1)
 
 
-def report_runs(best):
-    """Five seeds each: cued search, its shortcuts (with the same settings), and plain digits."""
-    for seed in SEEDS:
-        for kind in KINDS:
-            yield _run("report", "search", kind, seed, best["search", kind])
-        for kind in ("attention", "convolution"):
-            yield _run("report", "plain", kind, seed, best["plain", kind])
-            for task in SHORTCUTS:
-                yield _run("report", task, kind, seed, best["search", kind])
+def _differences(one, other):
+    changed = [name for name in one["package_sha"] if one["package_sha"][name] != other["package_sha"].get(name)]
+    return ", ".join(["the recipe"] * (one["recipe_sha"] != other["recipe_sha"]) + changed)
 
 
-def attempt_runs(setting):
-    for attempt in ATTEMPTS:
-        yield _run("attempt", "search", **{"seed": 1, "setting": setting} | attempt)
-
-
-def _run(part, task, kind, seed, setting, *, steps=STEPS, scenes=TEST_SCENES, depth=3, **extra):
-    run = {"part": part, "task": task, "kind": kind, "seed": seed, **setting, "steps": steps, "depth": depth, "scenes": scenes}
-    return {**run, **extra}
-
-
-# ----------------------------------------------------------------------------- one run, in a process of its own
-
-recipe = {}
-
-
-def _load_recipe(chapter):
-    """Execute the chapter's cells that are tagged "recipe"."""
-    torch.set_num_threads(1)
-    notebook = nbformat.read(HERE.parent / "notebooks" / f"{chapter}.ipynb", as_version=4)
-    cells = [cell.source for cell in notebook.cells if "recipe" in cell.metadata.get("tags", [])]
-    exec("\n".join(cells), recipe)
-
-
-@lru_cache(maxsize=3)
-def _data(make, n, seed, split):
-    return make(n, seed, split)
-
-
-def train_and_score(run):
-    """Train one model from scratch and measure it on scenes made from other scans; returns the run with its measurements."""
-    data, sizes, loss, metric = recipe["TASKS"][run["task"]]
-    train, test = _data(data, 12_000, 1000 + run["seed"], "train"), _data(data, 2_000, run["scenes"], "test")
-    model = recipe["build"](run["kind"], run["seed"], depth=run["depth"], **sizes)
-    options = {name: run[name] for name in ("steps", "lr", "weight_decay", "seed")}
-    history = recipe["fit"](model, train, loss, **options)
-    scores = recipe["evaluate"](model, test, metric)
-    parameters = recipe["count_parameters"](model)
-    return {**run, "parameters": parameters, **{k: round(v, 4) for k, v in scores.items()}, "seconds": round(history.seconds, 1)}
-
-
-# ----------------------------------------------------------------------------- the record
-
-
-class Record:
-    """A JSON file of runs; written after every run, so that an interrupted evening is not lost."""
-
-    def __init__(self, path, *, resume):
-        self.path = path
-        self.runs = json.loads(path.read_text(encoding="utf-8"))["runs"] if resume and path.exists() else []
-
-    def add(self, pool, wanted):
-        """Do the wanted runs that are not here yet."""
-        missing = [run for run in wanted if not any(run.items() <= done.items() for done in self.runs)]
-        for future in as_completed([pool.submit(train_and_score, run) for run in missing]):
-            run = future.result()
-            self.runs.append(run)
-            self.write()
-            print(json.dumps(run, ensure_ascii=False), flush=True)
-
-    def write(self):
-        order = ("part", "task", "kind", "seed", "steps", "depth", "lr", "weight_decay")
-        runs = sorted(self.runs, key=lambda run: [str(run[key]) for key in order])
-        content = {"provenance": provenance(), "summary": summary(runs), "runs": runs}
-        lines = json.dumps({**content, "runs": None}, indent=1, ensure_ascii=False)
-        each = ",\n  ".join(json.dumps(run, ensure_ascii=False) for run in runs)
-        self.path.write_text(lines.replace('"runs": null', f'"runs": [\n  {each}\n ]') + "\n", encoding="utf-8")
-
-
-def provenance():
-    import skimage
-    import sklearn
-
-    return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": f"{os.cpu_count()} virtual CPU cores ({platform.machine()}), no GPU; each run on one thread, beside other work",
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "scikit-learn": sklearn.__version__,
-            "scikit-image": skimage.__version__,
-        },
-        "written by": "python results/evidence.py 07_classification",
-    }
-
-
-def summary(runs):
-    """Mean over the seeds with the half-width of its 95 % interval (Student's t), for each task and model."""
-    rows = []
-    groups = sorted({(run["task"], run["kind"]) for run in runs if run["part"] == "report"})
-    for task, kind in groups:
-        mine = [run for run in runs if (run["part"], run["task"], run["kind"]) == ("report", task, kind)]
-        row = {key: mine[0][key] for key in ("task", "kind", "parameters", "steps", "lr", "weight_decay")}
-        row["seeds"] = len(mine)
-        for score in ("cue", "digits") if task != "plain" else ("accuracy",):
-            values = [run[score] for run in mine]
-            row[score] = {
-                "mean": round(float(np.mean(values)), 4),
-                "interval": round(half_width(values), 4) if len(values) > 1 else None,
-                "values": values,
-            }
-        rows.append(row)
-    return rows
-
-
-def half_width(values):
-    n = len(values)
-    return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+def _show(record, wanted):
+    missing = record.missing(wanted)
+    for part in dict.fromkeys(run["part"] for run in wanted):
+        all_of_it, left = (sum(run["part"] == part for run in runs) for runs in (wanted, missing))
+        print(f"{part:<10}{all_of_it:4} runs planned so far,{left:4} to be done")
+    steps = sum(map(_cost, missing))
+    if known := sum(run["settings"].get("steps", 0) for run in record.runs):
+        hours = sum(run["seconds"] for run in record.runs) / known * steps / 3600
+        print(f"about {hours:.1f} hours of one core")
 
 
 if __name__ == "__main__":

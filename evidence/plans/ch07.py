@@ -1,0 +1,72 @@
+"""What is run for chapter 07: four kinds of blocks on cued search, two of them on easier tasks, and attempts to let convolution win."""
+
+from evidence.tune import tune
+
+RECIPE = "notebooks/07_classification.ipynb"
+SEEDS = (1, 2, 3, 4, 5)
+TUNING_SEED = 0
+STEPS = 800
+VALIDATION = {"split": "validation", "scene_seed": 900}
+TEST = {"split": "test", "scene_seed": 950}
+
+AXES = {"lr": (0.001, 0.003, 0.01), "weight_decay": (0.0, 0.1, 1.0)}
+BOUNDS = {"weight_decay": 0.0}
+KINDS = ("attention", "convolution", "MLP-Mixer", "CBAM")
+BOTH = ("attention", "convolution")
+TUNED = [("search", kind) for kind in KINDS] + [("plain", kind) for kind in BOTH]
+SHORTCUTS = ("told", "voted", "told and voted")
+
+# What was tried to let convolution win at cued search, each with the settings that are best for "convolution".
+ATTEMPTS = {
+    "twice as deep": {"kind": "convolution", "depth": 6},
+    "convolution in a transformer block": {"kind": "transformer block, convolution"},
+    "dilated kernels": {"kind": "dilated convolution"},
+    "7×7 kernels": {"kind": "7×7 kernels"},
+    "squeeze-and-excitation": {"kind": "squeeze-and-excitation"},
+    "summary added to every cell": {"kind": "pooled context, added"},
+    "summary scales every cell": {"kind": "pooled context, scaling"},
+    "convolution, longer": {"kind": "convolution", "steps": 4 * STEPS},
+    "squeeze-and-excitation, longer": {"kind": "squeeze-and-excitation", "steps": 4 * STEPS},
+    "summary added, longer": {"kind": "pooled context, added", "steps": 4 * STEPS},
+    "summary scales every cell, longer": {"kind": "pooled context, scaling", "steps": 4 * STEPS},
+}
+LONGER = ("MLP-Mixer", "CBAM", "attention")  # the others with the same patience, each with its own best settings
+ATTEMPT_SEEDS = {"summary scales every cell, longer": (1, 2, 3)}
+
+
+def plan(runs):
+    """All runs that are wanted. Settings that wait for other runs are None.
+
+    Args:
+        runs: those that are done; what was tuned is read from them.
+    """
+    groups = [name(*one) for one in TUNED]
+    grid, best = tune(runs, groups, AXES, lambda run: run["scores"].get("cue", run["scores"].get("accuracy")), bounds=BOUNDS)
+    for task, kind in TUNED:
+        for setting in grid:
+            yield entry("tuning", name(task, kind), TUNING_SEED, setting, VALIDATION, task=task, kind=kind)
+    for seed in SEEDS:
+        for task, kind in TUNED:
+            yield entry("report", name(task, kind), seed, best[name(task, kind)], TEST, task=task, kind=kind)
+        for task in SHORTCUTS:
+            for kind in BOTH:  # with the settings for cued search
+                yield entry("report", name(task, kind), seed, best[name("search", kind)], TEST, task=task, kind=kind)
+    for attempt, changes in ATTEMPTS.items():
+        for seed in ATTEMPT_SEEDS.get(attempt, (1,)):
+            yield entry("attempt", attempt, seed, best[name("search", "convolution")], TEST, task="search", **changes)
+    for kind in LONGER:
+        changes = {"kind": kind, "steps": 4 * STEPS}
+        yield entry("attempt", f"{kind}, longer", 1, best[name("search", kind)], TEST, task="search", **changes)
+    short = {"lr": 0.003, "weight_decay": 0.1}
+    yield entry("check", name("search", "attention"), 1, short, TEST, task="search", kind="attention", steps=40)
+
+
+def name(task, kind):
+    """The group of a model on a task."""
+    return f"{task}: {kind}"
+
+
+def entry(part, group, seed, tuned, scenes, *, task, kind, steps=STEPS, depth=3):
+    """One run as the record keeps it."""
+    settings = {"task": task, "kind": kind, "steps": steps, "depth": depth, **tuned, **scenes}
+    return {"part": part, "group": group, "seed": seed, "settings": settings}

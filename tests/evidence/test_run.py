@@ -1,0 +1,122 @@
+"""Doing the runs of a plan: here, again after an interruption, and on a cluster that loses a worker midway."""
+
+import os
+
+import psutil
+import pytest
+
+from evidence import run as runner
+from evidence.recipe import Recipe
+from evidence.record import Record, read
+
+SESSION = {"command": "c", "date": "2026-01-02"}
+SOURCE = """
+import os
+import time
+from pathlib import Path
+
+def run(seed, *, folder, factor):
+    started = Path(folder) / f"{os.getpid()}-{seed}-{factor}-{time.monotonic_ns()}"
+    started.touch()
+    time.sleep(0.3 + 0.1 * (seed % 3))
+    assert seed != 13
+    return {"product": seed * factor, "pid": os.getpid()}
+"""
+RECIPE = Recipe("toy.py", SOURCE)
+
+
+def plan_of(seeds, folder):
+    """A plan of two parts: the factor of the second is the sum of what the first gave."""
+
+    def plan(runs):
+        first = [run["scores"]["product"] for run in runs if run["part"] == "first"]
+        factor = sum(first) if len(first) == len(seeds) else None
+        for part, value in (("first", 1), ("second", factor)):
+            for seed in seeds:
+                settings = {"folder": str(folder), "factor": value}
+                yield {"part": part, "group": "g", "seed": seed, "settings": settings}
+
+    return plan
+
+
+def started(folder):
+    """(process, seed, factor) of every run that was begun."""
+    return [tuple(map(int, file.name.split("-")[:3])) for file in folder.iterdir()]
+
+
+def test_later_parts_take_what_earlier_ones_gave_and_nothing_is_done_again(tmp_path):
+    folder = tmp_path / "started"
+    folder.mkdir()
+    for seeds in ((1, 2), (1, 2), (1, 2, 3)):
+        record = Record(tmp_path / "a.json", RECIPE.name)
+        with runner._workers(2, None) as pool:
+            runner.complete(record, plan_of(seeds, folder), RECIPE, pool, SESSION)
+    products = {(run["part"], run["seed"], run["settings"]["factor"]): run["scores"]["product"] for run in read(record.path)}
+    assert products == {(part, seed, f): seed * f for part, f, many in [("first", 1, 3), ("second", 3, 2), ("second", 6, 3)]
+                        for seed in range(1, many + 1)}  # fmt: skip
+    assert len(started(folder)) == len(products)
+    assert os.getpid() not in {process for process, _, _ in started(folder)}
+
+
+def test_a_run_that_fails_is_named_and_the_others_are_kept(tmp_path):
+    folder = tmp_path / "started"
+    folder.mkdir()
+    record = Record(tmp_path / "a.json", RECIPE.name)
+    with runner._workers(1, None) as pool, pytest.raises(SystemExit, match="1 runs failed.*\nfirst, g, seed 13: AssertionError"):
+        runner.complete(record, plan_of((13, 1), folder), RECIPE, pool, SESSION)
+    assert [run["seed"] for run in read(record.path)] == [1]
+
+
+def test_a_worker_with_other_code_is_refused(tmp_path):
+    (tmp_path / "started").mkdir()
+    record = Record(tmp_path / "a.json", RECIPE.name)
+    here = Recipe("toy.py", SOURCE + "\nfrom attn_book import claims\n")
+    with (
+        runner._workers(1, None) as pool,
+        pytest.raises(SystemExit, match="a worker has other code than this process: the recipe"),
+    ):
+        runner.complete(record, plan_of((1,), tmp_path / "started"), here, Swapped(pool), SESSION)
+    assert record.runs == []
+
+
+class Swapped:
+    """A pool whose workers have another recipe."""
+
+    def __init__(self, pool):
+        self.pool = pool
+
+    def submit(self, function, recipe, run):
+        return self.pool.submit(function, RECIPE, run)
+
+
+class Murderous(Record):
+    """Kills, once, a worker that is in the middle of a run."""
+
+    folder, victim = None, None
+
+    def add(self, run):
+        super().add(run)
+        if self.victim is None:
+            done = {(r["seed"], r["settings"]["factor"]) for r in self.runs}
+            busy = [process for process, *which in started(self.folder) if tuple(which) not in done]
+            if len(self.runs) >= 3 and busy:
+                self.victim = busy[0]
+                psutil.Process(self.victim).kill()
+
+
+def test_a_cluster_that_loses_a_worker_loses_no_run_and_does_none_twice(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    record = Murderous(tmp_path / "a.json", RECIPE.name)
+    record.folder = tmp_path / "started"
+    record.folder.mkdir()
+    seeds = range(8)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        runner._workers(None, cluster.scheduler_address) as pool,
+    ):
+        runner.complete(record, plan_of(seeds, record.folder), RECIPE, pool, SESSION)
+    begun = started(record.folder)
+    assert record.victim in {process for process, _, _ in begun}
+    assert len(begun) > 16, "the victim had begun a run that another took over"
+    wanted = sorted([("first", seed, seed) for seed in seeds] + [("second", seed, 28 * seed) for seed in seeds])
+    assert sorted((run["part"], run["seed"], run["scores"]["product"]) for run in read(record.path)) == wanted

@@ -1,0 +1,68 @@
+"""Tuning: one grid for all, widened until the best value of every model lies inside it."""
+
+import pytest
+
+from evidence.tune import tune
+
+AXES = {"lr": (0.001, 0.003, 0.01), "decay": (0.0, 0.1, 1.0)}
+BOUNDS = {"decay": 0.0}
+
+
+def explore(peaks, rounds=20, **options):
+    """Tune models whose score falls with the distance from their peak, (lr, decay) each."""
+
+    def score(run):
+        lr, decay = peaks[run["group"]]
+        return -abs(run["settings"]["lr"] - lr) / lr - abs(run["settings"]["decay"] - decay)
+
+    runs = []
+    for _ in range(rounds):
+        grid, best = tune(runs, list(peaks), AXES, score, bounds=BOUNDS, **options)
+        if all(None not in setting.values() for setting in best.values()):
+            return grid, best, runs
+        assert best == {group: {"lr": None, "decay": None} for group in peaks}
+        done = {(run["group"], *run["settings"].values()) for run in runs}
+        new = [(group, point) for group in peaks for point in grid if (group, *point.values()) not in done]
+        runs += [{"part": "tuning", "group": group, "settings": point} for group, point in new]
+    raise AssertionError("never done")
+
+
+def test_a_best_value_inside_needs_no_more():
+    grid, best, runs = explore({"a": (0.003, 0.1)})
+    assert best == {"a": {"lr": 0.003, "decay": 0.1}}
+    assert len(grid) == len(runs) == 9
+
+
+def test_the_grid_is_widened_for_all_when_one_asks_for_it():
+    grid, best, runs = explore({"a": (0.003, 0.1), "b": (0.03, 0.1)})
+    assert best == {"a": {"lr": 0.003, "decay": 0.1}, "b": {"lr": 0.03, "decay": 0.1}}
+    assert sorted({point["lr"] for point in grid}) == [0.001, 0.003, 0.01, 0.03, 0.09]
+    assert len(runs) == 2 * len(grid)
+
+
+def test_it_is_widened_downwards_too():
+    _, best, _ = explore({"a": (0.0003, 0.1)})
+    assert best == {"a": {"lr": 0.0003, "decay": 0.1}}
+
+
+def test_a_bound_is_no_edge():
+    grid, best, _ = explore({"a": (0.003, 0.0)})
+    assert best == {"a": {"lr": 0.003, "decay": 0.0}}
+    assert len(grid) == 9
+
+
+def test_widening_stops():
+    grid, best, _ = explore({"a": (10.0, 0.1)}, most=5)
+    assert len({point["lr"] for point in grid}) == 5
+    assert best["a"]["lr"] == max(point["lr"] for point in grid)
+
+
+def test_other_parts_do_not_count():
+    report = [{"part": "report", "group": "a", "settings": {"lr": lr, "decay": d}} for lr in AXES["lr"] for d in AXES["decay"]]
+    _, best = tune(report, ["a"], AXES, lambda run: 1.0)
+    assert best == {"a": {"lr": None, "decay": None}}
+
+
+def test_an_axis_without_an_inside_is_refused():
+    with pytest.raises(ValueError, match=r"axes\['lr'\] must have at least three values, got \[1, 2\]"):
+        tune([], ["a"], {"lr": (1, 2)}, float)
