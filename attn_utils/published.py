@@ -79,7 +79,8 @@ def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state dict of a published Vision Transformer, as our `ViT` takes it.
 
     Args:
-        state: {name: tensor} from timm or Hugging Face (`ViTForImageClassification`), with class token, head and biases.
+        state: {name: tensor} from timm or Hugging Face (`ViTForImageClassification`), with class token and biases. The head may
+            be missing.
 
     Returns:
         {our name: tensor}, ready for `ViT.load_state_dict`; the position of the class token is added to the class token.
@@ -88,21 +89,21 @@ def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ValueError: names that are of no known kind, missing, or left over.
     """
     naming = naming_of(state)
-    ours_of = {theirs: ours for ours, theirs in NAMES[naming].items()}
-    token, positions = _TOKENS[naming]
-    rest = dict(state)
-    try:
-        class_token, table = rest.pop(token), rest.pop(positions)  # (1, 1, D), (1, 1 + N, D)
-    except KeyError as missing:
-        raise ValueError(f"the state dict lacks {missing}") from None
+    names, (token, positions) = NAMES[naming], _TOKENS[naming]
+    places = _places(names, _depth(state, names["blocks.#.norm_mlp"]))
+    needed = {token, positions, *(theirs for theirs, ours in places.items() if not ours.startswith("head."))}
+    if missing := needed - state.keys():
+        raise ValueError(f"the state dict lacks {min(missing)!r}")
+    if extra := state.keys() - places.keys() - needed:
+        raise ValueError(f"no place in our ViT for {min(extra)!r}")
+    class_token, table = state[token], state[positions]
+    if class_token.shape[:2] != (1, 1) or table.shape[:1] != (1,) or table.shape[2:] != class_token.shape[2:]:
+        raise ValueError(
+            f"{token} and {positions} must have the shapes (1, 1, D) and (1, 1 + N, D), "
+            f"got {tuple(class_token.shape)} and {tuple(table.shape)}"
+        )
     ours = {"class_token": class_token[0, 0] + table[0, 0], "positions": table[0, 1:]}
-    for key, tensor in rest.items():
-        stem, _, ending = key.rpartition(".")
-        number = re.search(r"\.(\d+)\.", stem)
-        pattern = stem if number is None else stem[: number.start(1)] + "#" + stem[number.end(1) :]
-        if pattern not in ours_of:
-            raise ValueError(f"no place in our ViT for {key!r}")
-        ours[f"{ours_of[pattern].replace('#', number[1] if number else '')}.{ending}"] = tensor
+    ours |= {places[key]: tensor for key, tensor in state.items() if key in places}
     for key in [key for key in ours if ".attention.q." in key]:
         parts = [ours.pop(key.replace(".q.", f".{letter}.")) for letter in "qkv"]
         ours[key.replace(".q.", ".qkv.")] = torch.cat(parts)  # (3D, D) or (3D,)
@@ -113,49 +114,75 @@ def to_published(state: Mapping[str, Tensor], naming: str = "timm") -> dict[str,
     """The state dict of our `ViT` under published names: the way back.
 
     Args:
-        state: `model.state_dict()` of a `ViT` with a class token and learned positions.
+        state: `model.state_dict()` of a `ViT` with a class token, positions and no stem of its own.
         naming: a key of `NAMES`.
 
     Returns:
         {their name: tensor}; the class token's position is 0, since ours has none of its own.
 
     Raises:
-        ValueError: an unknown naming, or a model without a class token.
+        ValueError: an unknown naming, a model without class token or positions, or one with parts that published ones lack.
     """
     if naming not in NAMES:
         raise ValueError(f"naming must be one of {', '.join(NAMES)}, got {naming!r}")
-    if "class_token" not in state:
-        raise ValueError("published Vision Transformers have a class token, this one has none")
+    if missing := {"class_token", "positions"} - state.keys():
+        raise ValueError(f"published Vision Transformers have a class token and positions, the state dict lacks {min(missing)!r}")
     names, (token, positions), rest = NAMES[naming], _TOKENS[naming], dict(state)
     class_token, table = rest.pop("class_token"), rest.pop("positions")
+    if "blocks.#.attention.q" in names:  # q, k and v in three matrices
+        for key in [key for key in rest if ".attention.qkv." in key]:
+            parts = zip("qkv", rest.pop(key).chunk(3))
+            rest |= {key.replace(".qkv.", f".{letter}."): part for letter, part in parts}
+    places = {ours: theirs for theirs, ours in _places(names, _depth(rest, "blocks.#.norm_mlp")).items()}
+    if extra := rest.keys() - places.keys():
+        raise ValueError(f"no published name for {min(extra)!r}")
     theirs = {token: class_token[None, None], positions: torch.cat([torch.zeros_like(table[:1]), table])[None]}
-    for key, tensor in rest.items():
-        stem, _, ending = key.rpartition(".")
-        number = re.search(r"\.(\d+)\.", stem)
-        pattern = stem if number is None else stem[: number.start(1)] + "#" + stem[number.end(1) :]
-        if pattern in names:
-            parts = {pattern: tensor}
-        else:  # q, k and v in three matrices
-            parts = {pattern.replace("qkv", letter): part for letter, part in zip("qkv", tensor.chunk(3))}
-        for part, values in parts.items():
-            theirs[f"{names[part].replace('#', number[1] if number else '')}.{ending}"] = values
-    return theirs
+    return theirs | {places[key]: tensor for key, tensor in rest.items()}
 
 
-def load_published(model: ViT, state: Mapping[str, Tensor]) -> ViT:
+def _depth(state, stem):
+    """The number of blocks: `stem` is a name of a part of a block, with "#" for the number of the block."""
+    number = re.compile(re.escape(stem.partition("#")[0]) + r"(\d+)\.")
+    return 1 + max((int(found[1]) for key in state if (found := number.match(key))), default=-1)
+
+
+def _places(names, depth):
+    """{their name: our name} of all weights and biases of `depth` blocks, embedding, last norm and head."""
+    return {
+        f"{theirs}.{ending}".replace("#", str(number)): f"{ours}.{ending}".replace("#", str(number))
+        for ours, theirs in names.items()
+        for ending in ("weight", "bias")
+        for number in range(depth)
+    }
+
+
+def load_published(model: ViT, state: Mapping[str, Tensor], *, head: str = "published") -> ViT:
     """Put published weights into our `ViT`, and set the ε of its layer norms to that of their makers.
 
     Args:
-        model: of the same sizes, with a class token and learned positions; changed in place.
+        model: of the same sizes, with a class token and learned positions; changed in place, or left as it is where this raises.
         state: as in `from_published`.
+        head: "published", or "new" for fine-tuning: the model keeps the head it was made with, for as many classes as it likes.
 
     Returns:
         The model.
 
     Raises:
-        ValueError, RuntimeError: names or sizes that do not fit.
+        ValueError: names or sizes that do not fit, or another `head`.
     """
-    model.load_state_dict(from_published(state))
+    if head not in ("published", "new"):
+        raise ValueError(f'head must be "published" or "new", got {head!r}')
+    own, ours = model.state_dict(), from_published(state)
+    if head == "new":
+        ours |= {key: tensor for key, tensor in own.items() if key.startswith("head.")}
+    if "head.weight" not in ours or "head.bias" not in ours:
+        raise ValueError('the published weights have no head: head="new" keeps that of the model')
+    for key in sorted(own.keys() | ours.keys()):
+        sizes = [tuple(parts[key].shape) if key in parts else "nothing" for parts in (own, ours)]
+        if sizes[0] != sizes[1]:
+            hint = ': head="new" keeps that of the model' if key.startswith("head.") else ""
+            raise ValueError(f"{key} of the model is {sizes[0]}, the published weights hold {sizes[1]}{hint}")
+    model.load_state_dict(ours)
     for module in model.modules():
         if isinstance(module, nn.LayerNorm):
             module.eps = _EPSILON[naming_of(state)]

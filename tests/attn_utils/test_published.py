@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from torch import nn
 
 from attn_utils.published import NAMES, from_published, load_published, naming_of, to_published
 from attn_utils.vit import ViT
@@ -102,6 +103,12 @@ def test_epsilon_follows_the_makers():
     [
         (lambda s: s.pop("cls_token"), "lacks 'cls_token'"),
         (lambda s: s.update({"blocks.0.ls1.gamma": torch.ones(24)}), "no place in our ViT for 'blocks.0.ls1.gamma'"),
+        (lambda s: s.update({"head_dist.weight": torch.ones(5, 24)}), "no place in our ViT for 'head_dist.weight'"),
+        (lambda s: s.update({"scale": torch.ones(1)}), "no place in our ViT for 'scale'"),
+        (
+            lambda s: s.update(cls_token=torch.ones(24)),
+            "must have the shapes (1, 1, D) and (1, 1 + N, D), got (24,) and (1, 10, 24)",
+        ),
     ],
 )
 def test_other_models_are_rejected(change, text):
@@ -111,10 +118,70 @@ def test_other_models_are_rejected(change, text):
         from_published(state)
 
 
+@pytest.mark.parametrize("naming", NAMES)
+def test_whatever_is_missing_is_named(naming):
+    state = to_published(random_vit().state_dict(), naming)
+    head = {f"{NAMES[naming]['head']}.{ending}" for ending in ("weight", "bias")}
+    known = NAMES[naming]["blocks.#.norm_mlp"].replace("#", "0")  # by this the naming is told
+    for key in state.keys() - head:
+        rest = {other: tensor for other, tensor in state.items() if other != key}
+        with pytest.raises(ValueError, match=f"the state dict lacks '{re.escape(key)}'"):
+            from_published(rest)
+    with pytest.raises(ValueError, match="no names of timm"):
+        from_published({key: tensor for key, tensor in state.items() if not key.startswith(known)})
+    without = from_published({key: tensor for key, tensor in state.items() if key not in head})
+    assert random_vit().state_dict().keys() - without.keys() == {"head.weight", "head.bias"}
+
+
+@pytest.mark.parametrize("naming", NAMES)
+def test_fine_tuning_keeps_the_head_of_the_model(naming):
+    state = to_published(random_vit(1).state_dict(), naming)
+    torch.manual_seed(2)
+    model = ViT(**(SIZES | {"classes": 3})).double()
+    head = model.head.weight.clone()
+    assert load_published(model, state, head="new") is model
+    torch.testing.assert_close(model.head.weight, head, rtol=0, atol=0)
+    images = torch.randn(2, 3, 12, 12, dtype=torch.float64)
+    expected = load_published(random_vit(), state).eval().features(images)
+    torch.testing.assert_close(model.eval().features(images), expected, rtol=0, atol=0)
+    assert model(images).shape == (2, 3)
+    headless = {key: tensor for key, tensor in state.items() if not key.startswith(NAMES[naming]["head"])}
+    load_published(model, headless, head="new")
+    with pytest.raises(ValueError, match='the published weights have no head: head="new" keeps that of the model'):
+        load_published(model, headless)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "head", "text"),
+    [
+        ({"classes": 3}, "published", 'head.bias of the model is (3,), the published weights hold (5,): head="new" keeps'),
+        ({"dim": 12}, "new", "blocks.0.attention.out.bias of the model is (12,), the published weights hold (24,)"),
+        ({"depth": 2}, "new", "blocks.2.attention.out.bias of the model is nothing, the published weights hold (24,)"),
+        ({"image_size": 16}, "new", "positions of the model is (16, 24), the published weights hold (9, 24)"),
+        ({"readout": "mean"}, "new", "class_token of the model is nothing, the published weights hold (24,)"),
+        ({}, "old", """head must be "published" or "new", got 'old'"""),
+    ],
+)
+def test_what_does_not_fit_is_named_and_changes_nothing(sizes, head, text):
+    state = to_published(random_vit(1).state_dict(), "timm")
+    model = ViT(**(SIZES | sizes)).double()
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    with pytest.raises(ValueError, match=re.escape(text)):
+        load_published(model, state, head=head)
+    for key, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, before[key], rtol=0, atol=0)
+    assert model.norm.eps == 1e-5
+
+
 def test_unknown_names_are_rejected():
     with pytest.raises(ValueError, match="no names of timm"):
         naming_of({"encoder.weight": torch.ones(1)})
     with pytest.raises(ValueError, match="naming must be one of"):
         to_published(random_vit().state_dict(), "jax")
-    with pytest.raises(ValueError, match="have a class token"):
+    with pytest.raises(ValueError, match="the state dict lacks 'class_token'"):
         to_published(ViT(**SIZES, readout="mean").state_dict())
+    with pytest.raises(ValueError, match="the state dict lacks 'positions'"):
+        to_published(ViT(**SIZES, positions="none").state_dict())
+    for naming in NAMES:
+        with pytest.raises(ValueError, match="no published name for 'embed.1.bias'"):
+            to_published(ViT(**SIZES, stem=nn.Sequential(nn.Identity(), nn.Conv2d(3, 24, 4, 4))).state_dict(), naming)
