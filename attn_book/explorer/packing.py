@@ -1,4 +1,4 @@
-"""Pictures and maps as few bytes."""
+"""Pictures and maps as few bytes, and bytes as text for a page."""
 
 import base64
 import io
@@ -15,8 +15,13 @@ PICTURE_BYTES = 36_000  # of a picture before it is written as text, and
 LONG_SIDE = 560  # pixels of its longer side, after which it is scaled down
 
 
-def quantised(maps, axes, levels):
+def packed_maps(maps, axes, levels):
     """zlib of, for each map: peak (f4), effective number of keys (f4), place of the peak (u4); then all values as u1 or u2.
+
+    Args:
+        maps: array (one axis a selector, Q, h, w) or (…, Q, M).
+        axes: number of selectors.
+        levels: steps between 0 and a map's peak.
 
     Returns:
         The bytes, and whether every map sums to 1.
@@ -31,18 +36,25 @@ def quantised(maps, axes, levels):
     return zlib.compress(b"".join(part.tobytes() for part in parts), 9), bool(np.allclose(total, 1, atol=1e-3))
 
 
+def as_text(data):
+    """Bytes as printable letters, 5 for 4 of them, none of which a script or JSON escapes; js/text.js reads them back.
+
+    A digit comes first: how many zero bytes were added to fill the last four.
+    """
+    letters = base64.b85encode(data, pad=True).translate(bytes.maketrans(b"<&", b",."))
+    return f"{-len(data) % 4}{letters.decode()}"
+
+
 def resized(picture, width, height, smooth=True):
+    """The picture, values in [0, 1], at another size in pixels; small pictures keep their pixels as blocks."""
     image = Image.fromarray(np.uint8(np.rint(picture * 255)))
     small = min(picture.shape[:2]) <= 64 and picture.shape[1] <= width
-    how = Image.Resampling.BOX if small or not smooth else Image.Resampling.LANCZOS
-    how = Image.Resampling.NEAREST if not smooth else how
-    return np.asarray(image.resize((width, height), how), dtype=np.float32) / 255
+    how = Image.Resampling.BOX if small else Image.Resampling.LANCZOS
+    return np.asarray(image.resize((width, height), how if smooth else Image.Resampling.NEAREST), dtype=np.float32) / 255
 
 
-def encode_picture(picture):
-    """None, or the picture as a data URL with its sides in pixels."""
-    if picture is None:
-        return None
+def packed_picture(picture):
+    """The picture as a data URL with its sides in pixels."""
     height, width = picture.shape[:2]
     if max(height, width) > LONG_SIDE:
         ratio = LONG_SIDE / max(height, width)

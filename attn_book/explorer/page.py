@@ -1,44 +1,61 @@
 """The static form of an explorer: one string of HTML with everything in it."""
 
-import base64
 import html
 import json
-import pathlib
-import re
 import zlib
 
+from attn_book.explorer.modules import joined
+from attn_book.explorer.packing import FEW_VALUES, FINE_LEVELS, LEVELS, as_text, packed_maps
+
 MAX_BYTES = 300_000  # of the whole static form: module, pictures and maps
-STILL_BYTES = 12_000  # of them, kept free for the still picture and its sentence
-SOURCE = pathlib.Path(__file__).with_name("explorer.js")
+STILL_BYTES = 12_000  # of them, kept free for the still pictures and their sentence
+
+# The page's theme puts a light box behind outputs and pictures, in the dark too: not behind ours.
+STYLE = (
+    ".text_html:has(>.attn-explorer){background:none!important;color:inherit!important;padding:0!important;overflow:visible!important}"
+    ".attn-explorer figure{margin:0}"
+    ".attn-explorer figure img{background:none!important;padding:0!important;max-width:49%;margin-right:1%}"
+)
 
 
-def static_page(state, data, still, summary):
-    """Module source + ten lines that stand in for the kernel's model + the data."""
-    title = state["_spec"]["title"] or "Explorer"
-    payload = json.dumps({**state, "_data": base64.b64encode(data).decode()}, separators=(",", ":"), ensure_ascii=False)
+def static_page(state, data, stills, summary):
+    """The joined module, and one call of it with the data; before it, for pages without scripts, what is seen at the start.
+
+    Args:
+        state: values of the widget's traits query, choice, view and _spec.
+        data: bytes of the maps.
+        stills: pairs (what it shows, data URL) of small pictures.
+        summary: the sentence under them.
+    """
+    title = html.escape(state["_spec"]["title"] or "Explorer")
+    payload = json.dumps({**state, "_data": as_text(data)}, separators=(",", ":"), ensure_ascii=False)
     payload = payload.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     key = f"{zlib.crc32(payload.encode()):08x}"
-    title, summary = html.escape(title), html.escape(summary[:1].upper() + summary[1:])
-    picture = f'<img src="{still}" alt="{title}, at the start" style="max-width:100%">' if still else ""
-    return f"""<div class="attn-explorer" data-key="{key}"><figure role="group" aria-label="{title}" style="margin:0">{picture}
+    summary = html.escape(summary[:1].upper() + summary[1:])
+    pictures = "".join(f'<img src="{url}" alt="{title}, {what}">' for what, url in stills)
+    return f"""<div class="attn-explorer" data-key="{key}"><style>{STYLE}</style>
+<figure role="group" aria-label="{title}">{pictures}
 <figcaption><strong>{title}</strong> – {summary}. <em>A still: run the cell, or allow scripts, to explore.</em></figcaption></figure></div>
 <script type="module">
-{_module()}
-const state = {payload};
-state._data = new DataView(Uint8Array.from(atob(state._data), (c) => c.charCodeAt(0)).buffer);
-const handlers = {{}};
-const model = {{
-  get: (name) => state[name],
-  set: (name, value) => {{ state[name] = value; (handlers["change:" + name] || []).forEach((f) => f()); }},
-  on: (event, f) => {{ (handlers[event] ||= []).push(f); }},
-  off: () => {{}},
-  save_changes: () => {{}},
-}};
-const el = document.querySelector('.attn-explorer[data-key="{key}"]:not([data-ready])');
-if (el) {{ el.dataset.ready = ""; mountStatic({{ model, el }}); }}
+{joined()}
+mountStatic({payload}, document.querySelector('.attn-explorer[data-key="{key}"]:not([data-ready])'));
 </script>"""
 
 
-def _module():
-    """explorer.js without its comments and indentation, which readers of a page need not load."""
-    return re.sub(r"^\s*//.*\n|^[ \t]+", "", SOURCE.read_text("utf-8"), flags=re.MULTILINE)
+def fitted(spec, maps):
+    """Spec and data of the finest quantisation whose static page fits into MAX_BYTES.
+
+    Raises:
+        ValueError: not even the coarsest fits.
+    """
+    for levels in (FINE_LEVELS,) if maps.size <= FEW_VALUES else LEVELS:
+        data, distribution = packed_maps(maps, len(spec["selectors"]), levels)
+        spec = {**spec, "levels": levels, "distribution": distribution}
+        state = {"query": 0, "choice": {}, "view": "overlay", "_spec": spec}
+        size = len(static_page(state, data, (), "").encode()) + STILL_BYTES
+        if size <= MAX_BYTES:
+            return spec, data
+    raise ValueError(
+        f"maps: {maps.shape} needs {size:,} bytes on the page even at {levels} levels; an explorer may take {MAX_BYTES:,}."
+        " Use fewer queries, a coarser map (mean over 2 × 2 keys) or fewer options of a selector."
+    )

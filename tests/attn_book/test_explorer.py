@@ -38,8 +38,8 @@ def grid_view(**options):
 
 def stored(view):
     """What the page reads: peaks, effective keys, places of the peaks, and the maps again."""
-    Q = view._maps.shape[len(view._selectors)]
-    count = Q * int(np.prod([len(options) for options in view._selectors.values()]))
+    Q = view._maps.shape[len(view.selectors)]
+    count = Q * int(np.prod([len(options) for options in view.selectors.values()]))
     raw = zlib.decompress(view._data)
     peak, effective = np.frombuffer(raw, "<f4", count), np.frombuffer(raw, "<f4", count, 4 * count)
     best = np.frombuffer(raw, "<u4", count, 8 * count)
