@@ -74,6 +74,7 @@ def measure(sides, repeats, clock):
             seconds[key].append(clock() - start)
 
     rows = {}
+    pixels = [side * side for side in sides]
     for name in mechanisms(sides[0]):
         median = [statistics.median(seconds[name, side]) for side in sides]
         ratios = [
@@ -88,9 +89,9 @@ def measure(sides, repeats, clock):
             "times_convolution": ratios,
             "peak_bytes": memory,
             "exponents": {
-                "flops": exponent(sides, flops) if min(flops) > 0 else None,
-                "time": exponent(sides, median),
-                "memory": exponent(sides, memory),
+                "flops": exponent(pixels, flops) if min(flops) > 0 else None,
+                "time": exponent(pixels, median),
+                "memory": exponent(pixels, memory),
             },
         }
     return rows
