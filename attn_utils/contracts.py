@@ -59,13 +59,17 @@ def check(
         seed: of the random inputs.
 
     Returns:
-        A `Report`: (contract, passed, words) in the order of `CONTRACTS`; "heads apart" only if there are several heads. Read it
-        from the top: where two calls with one input differ, what compares two calls says little.
+        A `Report`: (contract, passed, words) in the order of `CONTRACTS`; "heads apart" only if there are several heads.
 
     Raises:
         ValueError: `skip` names no contract.
 
     A contract that makes the attention raise counts as broken, and the words say what was raised.
+
+    Examples:
+        >>> from attn_utils.attention import attention
+        >>> check(lambda q, k, v, mask: attention(q, k, v, mask=mask, scale=1.0)).broken
+        {'scale': 'the scores are q · k times 1.000 (no scale at all), expected 0.500 = 1/√d, d = 4'}
     """
     if unknown := set(skip) - set(CONTRACTS):
         raise ValueError(f"skip names {sorted(unknown)}, there is {', '.join(CONTRACTS)}")
@@ -84,10 +88,7 @@ def check(
 
 
 def require(attention: Callable, **options) -> None:
-    """`check`, for a test: nothing where every contract is kept.
-
-    Args:
-        attention, options: as in `check`.
+    """`check`, for a test, with the same arguments: nothing where every contract is kept.
 
     Raises:
         AssertionError: some contract is broken; the message is the report.
@@ -295,9 +296,8 @@ def _left_out(unseen):
     """A hint about the allowed keys (B, heads, N, M) that got no weight."""
     if unseen.any() and torch.equal(unseen, torch.ones_like(unseen).triu(1)):
         return ": each query sees the keys up to its own place only, so a causal mask is at work"
-    if (keys := unseen.flatten(0, 2).all(dim=0)).any():
-        return f": no query sees key {keys.int().argmax()}, nor {keys.sum() - 1} others"
-    return ""
+    keys = unseen.flatten(0, 2).all(dim=0)  # (M,)
+    return f": no query sees key {keys.int().argmax()}, nor {keys.sum() - 1} others" if keys.any() else ""
 
 
 def _output_is_the_mix(a):

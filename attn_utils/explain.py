@@ -25,6 +25,13 @@ def rollout(maps: Mapping[str, Tensor], *, residual: float = 0.5) -> Tensor:
 
     Source: Abnar & Zuidema 2020, arXiv:2005.00928, section 3 (attention rollout). It takes mixing as if it were linear,
     and looks neither at values nor at the MLPs: read it as a picture of connectivity, not of importance.
+
+    Examples:
+        One layer, in which both tokens look at the first:
+
+        >>> rollout({"layer": torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]]])})
+        tensor([[[1.0000, 0.0000],
+                 [0.5000, 0.5000]]])
     """
     if not maps:
         raise ValueError("maps is empty: record a forward pass first")

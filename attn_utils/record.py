@@ -35,6 +35,15 @@ def record_attention(model: nn.Module, *, grad: bool = False) -> Iterator[dict[s
         ValueError: the model has no attention layer that can be recorded.
         RuntimeError: nothing ran inside the block, a layer ran twice (which run is meant? open one recorder per pass),
             the weights hold NaN, or `grad` meets a checkpoint with use_reentrant=True, whose first run has no graph.
+
+    Examples:
+        >>> import torch
+        >>> from attn_utils.vit import vit_mini
+        >>> model = vit_mini(image_size=32, patch=8, classes=10).eval()
+        >>> with record_attention(model) as maps:
+        ...     logits = model(torch.rand(1, 3, 32, 32))
+        >>> {name: tuple(weights.shape) for name, weights in maps.items()}["blocks.0.attention"]
+        (1, 2, 17, 17)
     """
     layers = {name: layer for name, layer in model.named_modules() if isinstance(getattr(layer, "weights", None), nn.Identity)}
     if not layers:

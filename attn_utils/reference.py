@@ -24,6 +24,10 @@ def softmax(scores: np.ndarray, axis: int = -1) -> np.ndarray:
     Raises:
         TypeError: integer or boolean scores.
         ValueError: a scalar, an empty axis, NaN or +inf.
+
+    Examples:
+        >>> softmax(np.log([1.0, 2.0, 1.0]))
+        array([0.25, 0.5 , 0.25])
     """
     scores = np.asarray(scores)
     _require_floats("scores", scores)
@@ -228,6 +232,10 @@ def attention(
 
     Source: Vaswani et al. 2017, arXiv 1706.03762, eq. 1.
     Differs from the paper: the mask, and the row that may attend to nothing (the equation gives 0/0).
+
+    Examples:
+        >>> attention(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [0.0, 2.0]]), np.array([[10.0], [20.0]]))
+        (array([[15.]]), array([[0.5, 0.5]]))
     """
     q, k, v, mask, scale, dtype = _checked_attention(q, k, v, mask, scale)
     weights = _weights(q, k, mask, scale)

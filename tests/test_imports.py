@@ -1,104 +1,213 @@
-"""Who may import what in attn_utils: arrays at the bottom, layers on them, training and recording on those; leaves take arrays.
+"""Who may import what in the three rooms, by table: every import is allowed, and every allowed import is made.
 
-A file that is not in the table fails too: decide where it stands before it grows imports.
+Arrows run evidence → attn_book → attn_utils, never back; within attn_utils arrays are at the bottom, layers on them, training and
+recording on those. A file without a row fails too: decide where it stands before it grows imports. `ch??` stands for all chapters'
+files together, and a dot before a name for the row's own package. The standard library is free; what is imported for type checkers
+only is no import.
 """
 
 import ast
+import re
+import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "attn_utils"
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("attn_utils", "attn_book", "evidence")  # each may import itself and those before it
 
-MAY_IMPORT = {
-    "__init__": set(),
-    # arrays
-    "reference": {"numpy"},
-    "masks": {"numpy"},
-    "positions": {"numpy"},
-    "scenes": {"numpy", "sklearn", "skimage"},
+ALLOWED = {
+    # attn_utils: arrays
+    "attn_utils": "",
+    "attn_utils.reference": "numpy",
+    "attn_utils.shapes": "numpy",
+    "attn_utils.masks": "numpy .shapes",
+    "attn_utils.positions": "numpy .shapes",
     # layers
-    "layers": {"torch", "numpy", ".masks", ".positions"},
-    "conv_attention": {"torch", "einops", ".layers"},
-    "efficient": {"torch", "einops", ".layers", ".masks", ".positions"},
-    "detr_attention": {"torch", "einops", ".layers", ".efficient"},
-    "published": {"torch", ".layers"},
-    # what every attention must keep
-    "contracts": {"torch"},
-    # training and recording
-    "train": {"torch", "numpy", "tqdm"},
-    "record": {"torch"},
-    # what chapters say and ask
-    "claims": {"numpy", "torch", "myst_nb"},
-    "check": {"numpy", "torch"},
-    # leaves
-    "plotting": {"numpy", "matplotlib", "IPython", "PIL"},
-    "explorer": {"numpy", "matplotlib", "PIL", "anywidget", "ipywidgets", "traitlets"},
+    "attn_utils.attention": "numpy torch .shapes",
+    "attn_utils.vit": "torch .attention .positions .shapes",
+    "attn_utils.conv_attention": "torch .attention .shapes",
+    "attn_utils.grid_attention": "einops torch .attention .shapes",
+    "attn_utils.deformable": "einops torch .attention .shapes",
+    "attn_utils.published": "torch .vit",
+    # what looks at attentions, and training
+    "attn_utils.contracts": "torch",
+    "attn_utils.record": "torch",
+    "attn_utils.explain": "torch",
+    "attn_utils.device": "numpy torch",
+    "attn_utils.train": "numpy torch tqdm .device",
+    "attn_utils.cost": "numpy torch",
+    # attn_book
+    "attn_book": "",
+    "attn_book.arrays": "numpy",
+    "attn_book.claims": "myst_nb numpy .arrays .lines",
+    "attn_book.data": "",
+    "attn_book.data.checks": "numpy",
+    "attn_book.data.drawing": "numpy skimage .material",
+    "attn_book.data.material": "numpy skimage sklearn .checks",
+    "attn_book.data.own": "PIL numpy .checks .material",
+    "attn_book.data.scenes": "numpy .checks .drawing .material",
+    "attn_book.data.search": "numpy .checks .drawing .material",
+    "attn_book.exercises": "",
+    "attn_book.exercises.ch??": "numpy .exercise attn_utils.reference",
+    "attn_book.exercises.exercise": "numpy",
+    "attn_book.explorer": "attn_book.explorer.widget",
+    "attn_book.explorer.arguments": "numpy attn_book.arrays",
+    "attn_book.explorer.controls": "ipywidgets traitlets",
+    "attn_book.explorer.modules": "",
+    "attn_book.explorer.packing": "PIL numpy",
+    "attn_book.explorer.page": ".modules .packing",
+    "attn_book.explorer.places": "numpy attn_book.arrays",
+    "attn_book.explorer.still": "matplotlib numpy .packing .page .places",
+    "attn_book.explorer.widget": "anywidget traitlets .arguments .controls .modules .packing .page .places .still",
+    "attn_book.figures": "",
+    "attn_book.figures.ch??": "matplotlib numpy attn_book.arrays .common .style",
+    "attn_book.figures.common": "matplotlib numpy attn_book.arrays .style",
+    "attn_book.figures.style": "IPython matplotlib .svg",
+    "attn_book.figures.svg": "PIL",
+    "attn_book.lines": "",
+    "attn_book.runs": "IPython numpy pandas scipy",
+    # evidence
+    "evidence": "",
+    "evidence.bench": "",
+    "evidence.bench.field_guide": "torch attn_utils.attention attn_utils.conv_attention attn_utils.cost attn_utils.deformable attn_utils.grid_attention",
+    "evidence.bench.mha_speed": "torch attn_utils.attention",
+    "evidence.plans": "",
+    "evidence.plans.ch??": "evidence.tune",
+    "evidence.recipe": "torch",
+    "evidence.record": "attn_book.runs .recipe",
+    "evidence.run": "distributed tqdm .recipe .record",
+    "evidence.tune": "",
 }
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for room in ROOMS
+    for path in sorted((ROOT / room).rglob("*.py"))
+}
+FOR_TYPES_ONLY = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+PACKAGE_OF = {"IPython": "ipython", "PIL": "pillow", "myst_nb": "myst-nb", "skimage": "scikit-image", "sklearn": "scikit-learn"}
 
-FILES = sorted(PACKAGE.glob("*.py"))
 
-
-def imports(path):
-    """Top-level names a file imports, wherever in the file; those of this package with a dot before them."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+def imports(path, root=ROOT):
+    """What a file imports when it runs, wherever in the file: modules of the rooms in full, of others the top-level name."""
+    found, here = set(), path.relative_to(root).with_suffix("").parts
+    for node in _run_time_nodes(ast.parse(path.read_text(encoding="utf8"))):
         if isinstance(node, ast.Import):
-            names |= {_name(alias.name) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            names |= {f".{node.module}"} if node.module else {f".{alias.name}" for alias in node.names}
+            found |= {_module(alias.name, root) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            own = node.module == PACKAGE.name
-            names |= {f".{alias.name}" for alias in node.names} if own else {_name(node.module)}
-    return {name for name in names if name not in sys.stdlib_module_names}
+            above = here[: len(here) - node.level] if node.level else ()
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {_module(f"{base}.{alias.name}", root) for alias in node.names}
+    return found - set(sys.stdlib_module_names) - {"__future__"}
 
 
-def _name(module):
-    first, _, rest = module.partition(".")
-    return f".{rest.partition('.')[0]}" if first == PACKAGE.name else first
+def _run_time_nodes(node):
+    if isinstance(node, ast.If) and ast.unparse(node.test) in FOR_TYPES_ONLY:
+        children = node.orelse
+    else:
+        yield node
+        children = ast.iter_child_nodes(node)
+    for child in children:
+        yield from _run_time_nodes(child)
 
 
-def test_there_are_files():
-    assert FILES
+def _module(name, root):
+    """The longest part of a dotted name that is a file or a package; outside the rooms, its first part."""
+    first, *rest = name.split(".")
+    if first not in ROOMS:
+        return first
+    while rest and not (root.joinpath(first, *rest).with_suffix(".py").exists() or root.joinpath(first, *rest).is_dir()):
+        rest.pop()
+    return ".".join([first, *rest])
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_arrows_point_one_way(path):
-    assert path.stem in MAY_IMPORT, f"{path.name} has no row in the table of this test"
-    assert imports(path) - MAY_IMPORT[path.stem] == set(), f"{path.stem} may import {sorted(MAY_IMPORT[path.stem])} only"
+def row_of(module):
+    rows = [row for row in ALLOWED if fnmatch(module, row)]
+    assert rows, f"{module} has no row in the table of this test"
+    return rows[0]
+
+
+def allowed(row):
+    return {row.rpartition(".")[0] + name if name.startswith(".") else name for name in ALLOWED[row].split()}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_import_is_allowed(module):
+    listed = allowed(row_of(module))
+    assert imports(MODULES[module]) - listed == set(), f"{module} may import {sorted(listed)} only"
+
+
+@pytest.mark.parametrize("row", ALLOWED)
+def test_every_allowed_import_is_made(row):
+    members = [path for module, path in MODULES.items() if fnmatch(module, row)]
+    assert members, f"the table has a row {row}, but there is no such file"
+    made = set().union(*map(imports, members))
+    assert allowed(row) - made == set(), f"{row} does not import it: take it out of the table"
+
+
+@pytest.mark.parametrize("row", ALLOWED)
+def test_arrows_between_rooms_point_one_way(row):
+    below = ROOMS[: ROOMS.index(row.partition(".")[0]) + 1]
+    rooms = {name.partition(".")[0] for name in allowed(row)} & {*ROOMS, "notebooks", "tests", "tools", "results"}
+    assert rooms <= set(below)
 
 
 def test_the_table_has_no_circle():
-    def below(name, above=()):
-        assert name not in above, f"circle: {' → '.join([*above, name])}"
-        for other in MAY_IMPORT[name]:
-            if other.startswith("."):
-                below(other[1:], (*above, name))
+    def below(row, above=()):
+        assert row not in above, f"circle: {' → '.join([*above, row])}"
+        for other in allowed(row):
+            if other in MODULES:
+                below(row_of(other), (*above, row))
 
-    for name in MAY_IMPORT:
-        below(name)
+    for row in ALLOWED:
+        below(row)
+
+
+def test_what_is_installed_is_what_is_imported():
+    """`pip install .` brings what attn_utils imports, and `pip install .[book]` what attn_book imports besides."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
+    names = lambda lines: {re.match(r"[\w-]+", line)[0] for line in lines}
+    of_room = lambda room: {
+        PACKAGE_OF.get(name, name) for row in ALLOWED if row.startswith(room) for name in allowed(row) - MODULES.keys()
+    }
+    assert names(project["dependencies"]) == of_room("attn_utils")
+    assert of_room("attn_book") - of_room("attn_utils") <= names(project["optional-dependencies"]["book"])
+
+
+@pytest.mark.parametrize("module", ["attn_utils.reference", "attn_utils.masks", "attn_utils.positions", "attn_book.arrays"])
+def test_arrays_load_no_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 @pytest.mark.parametrize(
     ("source", "found"),
     [
         ("import numpy.linalg as la", {"numpy"}),
-        ("from attn_utils.masks import causal", {".masks"}),
-        ("from attn_utils import masks, check", {".masks", ".check"}),
-        ("from .layers import Block", {".layers"}),
-        ("from . import layers", {".layers"}),
+        ("import attn_utils.masks as m", {"attn_utils.masks"}),
+        ("from attn_utils.masks import causal", {"attn_utils.masks"}),
+        ("from attn_utils import masks, version", {"attn_utils.masks", "attn_utils"}),
+        ("from attn_book.inner import leaf, some", {"attn_book.inner.leaf", "attn_book.inner"}),
+        ("from .leaf import Block", {"attn_book.inner.leaf"}),
+        ("from . import leaf", {"attn_book.inner.leaf"}),
+        ("from .. import claims", {"attn_book.claims"}),
+        ("from ..claims import claim", {"attn_book.claims"}),
         ("import os, json", set()),
+        ("from __future__ import annotations", set()),
         ("def f():\n    from torch import nn", {"torch"}),
+        ("try:\n    import torch\nexcept ImportError:\n    import jax", {"torch", "jax"}),
+        ("if TYPE_CHECKING:\n    from torch import Tensor", set()),
+        ("if TYPE_CHECKING:\n    from torch import Tensor\nelse:\n    import jax", {"jax"}),
+        ("import notebooks.chapter, tests", {"notebooks", "tests"}),
     ],
 )
 def test_imports_are_read_in_every_form(tmp_path, source, found):
-    path = tmp_path / "some.py"
+    for name in ("attn_utils/masks.py", "attn_book/claims.py", "attn_book/inner/leaf.py", "attn_book/inner/some_file.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("", encoding="utf8")
+    path = tmp_path / "attn_book/inner/some_file.py"
     path.write_text(source, encoding="utf8")
-    assert imports(path) == found
-
-
-def test_no_chapter_is_imported():
-    root = PACKAGE.parent
-    for path in [*FILES, *(root / "tests").glob("*.py"), *(root / "tools").glob("*.py")]:
-        assert "notebooks" not in imports(path), path.name
+    assert imports(path, tmp_path) == found
