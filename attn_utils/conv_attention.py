@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attn_utils.attention import attention
-from attn_utils.shapes import check_map
+from attn_utils.shapes import check_divides, check_map, check_odd, check_shape, check_size
 
 # ---------------------------------------------------------------------------------------------------- functions
 
@@ -59,8 +59,8 @@ def efficient_channel(x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
     Source: Wang et al. 2020, arXiv:1910.03151, section 3.2.
     """
     check_map("x", x)
-    if kernel.ndim != 1 or len(kernel) % 2 == 0:
-        raise ValueError(f"kernel must be a vector of odd length, got shape {tuple(kernel.shape)}")
+    check_shape("kernel", kernel, ("k",))
+    check_odd("the k of kernel", len(kernel))
     z = x.mean(dim=(-2, -1))  # (B, C)
     weights = torch.sigmoid(F.conv1d(z[:, None], kernel[None, None], padding="same")[:, 0])  # (B, C)
     return weights[..., None, None] * x, weights
@@ -103,8 +103,8 @@ def spatial_gate(x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
     Source: Woo et al. 2018, arXiv:1807.06521, equation 3.
     """
     check_map("x", x)
-    if kernel.ndim != 3 or kernel.shape[0] != 2 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
-        raise ValueError(f"kernel must have shape (2, k, k) with k odd, got {tuple(kernel.shape)}")
+    check_shape("kernel", kernel, (2, "k", "k"))
+    check_odd("the k of kernel", len(kernel[0]))
     summary = torch.stack([x.mean(dim=1), x.amax(dim=1)], dim=1)  # (B, 2, H, W)
     weights = torch.sigmoid(F.conv2d(summary, kernel[None], padding="same"))  # (B, 1, H, W)
     return weights * x, weights
@@ -165,9 +165,7 @@ def attention_gate(
 
 def eca_kernel_size(channels: int) -> int:
     """The odd number next to (log₂ C + 1) / 2, at least 1; an even one goes up (arXiv:1910.03151, section 3.2, γ = 2, b = 1)."""
-    if channels < 1:
-        raise ValueError(f"channels must be at least 1, got {channels}")
-    size = int((math.log2(channels) + 1) / 2)
+    size = int((math.log2(check_size("channels", channels)) + 1) / 2)
     return size if size % 2 else size + 1
 
 
@@ -213,9 +211,7 @@ class ECA(nn.Module):
 
     def __init__(self, channels: int, *, kernel_size: int | None = None):
         super().__init__()
-        size = eca_kernel_size(channels) if kernel_size is None else kernel_size
-        if size < 1 or size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd and positive, got {size}")
+        size = eca_kernel_size(channels) if kernel_size is None else check_odd("kernel_size", kernel_size)
         self.kernel = nn.Parameter(torch.empty(size).uniform_(-1, 1) * size**-0.5)
         self.weights = nn.Identity()  # for the recorder
 
@@ -243,7 +239,7 @@ class CBAM(nn.Module):
     def __init__(self, channels: int, *, reduction: int = 16, kernel_size: int = 7):
         super().__init__()
         self.reduce, self.expand = _bottleneck(channels, reduction)
-        self.spatial = nn.Conv2d(2, 1, kernel_size, bias=False)
+        self.spatial = nn.Conv2d(2, 1, check_odd("kernel_size", kernel_size), bias=False)
         self.weights = nn.Identity()  # for the recorder
 
     def forward(self, x: Tensor) -> Tensor:
@@ -271,9 +267,8 @@ class NonLocal(nn.Module):
 
     def __init__(self, channels: int, *, inner: int | None = None):
         super().__init__()
-        inner = channels // 2 if inner is None else inner
-        if inner < 1:
-            raise ValueError(f"inner must be at least 1, got {inner}")
+        channels = check_size("channels", channels)
+        inner = check_size("inner", channels // 2 if inner is None else inner)
         self.theta, self.phi, self.g = (nn.Conv2d(channels, inner, 1) for _ in range(3))
         self.z = nn.Conv2d(inner, channels, 1)
         nn.init.zeros_(self.z.weight)
@@ -303,7 +298,8 @@ class AttentionGate(nn.Module):
 
     def __init__(self, channels: int, *, gate_channels: int, hidden: int | None = None):
         super().__init__()
-        hidden = max(1, channels // 2) if hidden is None else hidden
+        channels, gate_channels = check_size("channels", channels), check_size("gate_channels", gate_channels)
+        hidden = max(1, channels // 2) if hidden is None else check_size("hidden", hidden)
         self.x = nn.Linear(channels, hidden, bias=False)
         self.g = nn.Linear(gate_channels, hidden)
         self.psi = nn.Linear(hidden, 1)
@@ -316,7 +312,6 @@ class AttentionGate(nn.Module):
 
 
 def _bottleneck(channels: int, reduction: int) -> tuple[nn.Linear, nn.Linear]:
-    if reduction < 1 or channels < 1 or channels % reduction:
-        raise ValueError(f"channels must be a multiple of reduction, got channels={channels} and reduction={reduction}")
+    reduction, channels = check_divides("reduction", reduction, "channels", channels)
     hidden = channels // reduction
     return nn.Linear(channels, hidden, bias=False), nn.Linear(hidden, channels, bias=False)

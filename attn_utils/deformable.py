@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from attn_utils.attention import MultiHeadAttention
-from attn_utils.shapes import check_grid, check_heads
+from attn_utils.shapes import check_grid, check_heads, check_shape, check_size
 
 # ---------------------------------------------------------------------------------------------------- functions
 
@@ -28,8 +28,7 @@ def bilinear_lookup(values: Tensor, points: Tensor) -> Tensor:
         ValueError: points that are not (B, N, 2).
     """
     B, _, H, W = values.shape
-    if points.ndim != 3 or points.shape[0] != B or points.shape[2] != 2:
-        raise ValueError(f"points must have shape ({B}, N, 2), got {tuple(points.shape)}")
+    check_shape("points", points, (B, "N", 2))
     size = points.new_tensor([W, H])
     grid = (2 * points + 1) / size - 1  # pixel centres to [-1, 1]
     looked_up = F.grid_sample(values, grid[:, :, None], align_corners=False)  # (B, C, N, 1)
@@ -87,9 +86,8 @@ class DeformableAttention(nn.Module):
 
     def __init__(self, dim: int, *, heads: int, points: int = 4):
         super().__init__()
-        check_heads(dim, heads)
-        if points < 1:
-            raise ValueError(f"points must be at least 1, got {points}")
+        dim, heads = check_heads(dim, heads)
+        points = check_size("points", points)
         self.dim, self.heads, self.points = dim, heads, points
         self.value, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.offsets, self.scores = nn.Linear(dim, heads * points * 2), nn.Linear(dim, heads * points)
@@ -138,10 +136,8 @@ class ObjectQueries(nn.Module):
 
     def __init__(self, dim: int, *, heads: int, queries: int):
         super().__init__()
-        if queries < 1:
-            raise ValueError(f"queries must be at least 1, got {queries}")
-        self.queries = nn.Parameter(torch.randn(queries, dim))
+        self.queries = nn.Parameter(torch.randn(check_size("queries", queries), check_size("dim", dim)))
         self.attention = MultiHeadAttention(dim, heads=heads, context_dim=dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.attention(self.queries.expand(len(x), -1, -1), context=x)
+        return self.attention(self.queries.expand(x.shape[0], -1, -1), context=x)

@@ -10,8 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from attn_utils.attention import attention
-from attn_utils.positions import relative_index
-from attn_utils.shapes import check_grid, check_heads
+from attn_utils.shapes import check_choice, check_grid, check_heads, check_shape, check_shift, check_size, check_tiles
 
 # ---------------------------------------------------------------------------------------------------- functions
 
@@ -56,16 +55,15 @@ def windowed_attention(
     Source: Liu et al. 2021, arXiv:2103.14030, section 3.2 and equation 4. The same pairs as `masks.shifted_window`.
     """
     H, W = q.shape[2:4]
-    if window < 1 or H % window or W % window:
-        raise ValueError(f"window must divide the grid, got window={window} on {H} × {W}")
-    if not 0 <= shift < window:
-        raise ValueError(f"shift must be in 0 ... {window - 1}, got {shift}")
+    window = check_size("window", window)
+    shift = check_shift(shift, window)
+    check_tiles("window", window, H, W)
     q, k, v = (_cut(t.roll((-shift, -shift), dims=(2, 3)), window) for t in (q, k, v))  # (B, heads, windows, P², d)
-    scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5  # (B, heads, windows, P², P²)
+    scores = q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)  # (B, heads, windows, P², P²)
     if bias is not None:
         scores = scores + bias[:, None]
     if shift:
-        scores = scores.masked_fill(~_same_side(H, W, window, shift).to(q.device), -torch.inf)
+        scores = scores.masked_fill(~_same_side(H, W, window, shift, q.device), -torch.inf)
     weights = scores.softmax(dim=-1)  # no row is empty: every pixel is in its own window
     out = rearrange(weights @ v, "b heads (rows columns) (y x) d -> b heads (rows y) (columns x) d", rows=H // window, y=window)
     return out.roll((shift, shift), dims=(2, 3)), weights
@@ -76,9 +74,9 @@ def _cut(grid: Tensor, window: int) -> Tensor:
     return rearrange(grid, "... (rows y) (columns x) d -> ... (rows columns) (y x) d", y=window, x=window)
 
 
-def _same_side(H: int, W: int, window: int, shift: int) -> Tensor:
+def _same_side(H: int, W: int, window: int, shift: int, device: torch.device) -> Tensor:
     """For each window of the rolled grid, which of its pixels were neighbours before the roll, (windows, P², P²)."""
-    rows, columns = (torch.arange(size).roll(-shift) < shift for size in (H, W))  # True: came round the edge
+    rows, columns = (torch.arange(size, device=device).roll(-shift) < shift for size in (H, W))  # True: came round the edge
     piece = 2 * rows[:, None] + columns[None, :]  # (H, W), four pieces
     piece = _cut(piece[..., None], window)[..., 0]  # (windows, P²)
     return piece[:, :, None] == piece[:, None, :]
@@ -97,10 +95,9 @@ def axis_attention(q: Tensor, k: Tensor, v: Tensor, *, axis: str) -> tuple[Tenso
     Source: Ho et al. 2019, arXiv:1912.12180; Wang et al. 2020, arXiv:2003.07853, section 3.2.
     Differs from the latter: no positions, and scores divided by √d.
     """
+    check_choice("axis", axis, ("width", "height"))
     if axis == "width":
         return attention(q, k, v)
-    if axis != "height":
-        raise ValueError(f'axis must be "width" or "height", got {axis!r}')
     out, weights = attention(*(t.transpose(2, 3) for t in (q, k, v)))
     return out.transpose(2, 3), weights
 
@@ -125,21 +122,21 @@ def relative_attention(q: Tensor, k: Tensor, v: Tensor, row_table: Tensor, colum
         also clip the offsets and add vectors to the values.
     """
     H, W, d = q.shape[2:]
-    for name, table, size in (("row_table", row_table, H), ("column_table", column_table, W)):
-        if table.shape != (2 * size - 1, d):
-            raise ValueError(f"{name} must have shape {(2 * size - 1, d)}, got {tuple(table.shape)}")
-    rows, columns = row_table[_offsets(H)], column_table[_offsets(W)]  # (H, H, d), (W, W, d)
+    check_shape("row_table", row_table, (2 * H - 1, d))
+    check_shape("column_table", column_table, (2 * W - 1, d))
+    rows, columns = row_table[_offsets(H, q.device)], column_table[_offsets(W, q.device)]  # (H, H, d), (W, W, d)
+    q = q * d**-0.5  # first, since in half precision the scores may overflow
     by_row = torch.einsum("bnhwd, hyd -> bnhwy", q, rows)  # (B, heads, H, W, H)
     by_column = torch.einsum("bnhwd, wxd -> bnhwx", q, columns)  # (B, heads, H, W, W)
     by_place = (by_row[..., :, None] + by_column[..., None, :]).flatten(4).flatten(2, 3)  # (B, heads, N, N)
     q, k, v = (t.flatten(2, 3) for t in (q, k, v))  # (B, heads, N, d)
-    weights = ((q @ k.transpose(-2, -1) + by_place) * d**-0.5).softmax(dim=-1)  # (B, heads, N, N)
+    weights = (q @ k.transpose(-2, -1) + by_place).softmax(dim=-1)  # (B, heads, N, N)
     return (weights @ v).unflatten(2, (H, W)), weights
 
 
-def _offsets(size: int) -> Tensor:
+def _offsets(size: int, device: torch.device) -> Tensor:
     """Key minus query for all pairs along one axis, counted from 0, (size, size)."""
-    places = torch.arange(size)
+    places = torch.arange(size, device=device)
     return places[None, :] - places[:, None] + size - 1
 
 
@@ -162,7 +159,7 @@ class GridAttention(nn.Module):
 
     def __init__(self, dim: int, *, heads: int):
         super().__init__()
-        check_heads(dim, heads)
+        dim, heads = check_heads(dim, heads)
         self.dim, self.heads = dim, heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
@@ -194,12 +191,16 @@ class WindowAttention(GridAttention):
 
     def __init__(self, dim: int, *, heads: int, window: int, shift: int = 0):
         super().__init__(dim, heads=heads)
-        self.window, self.shift = window, shift
-        self.bias_table = nn.Parameter(torch.randn((2 * window - 1) ** 2, heads) * 0.02)
-        self.register_buffer("index", torch.as_tensor(relative_index(window, window)), persistent=False)
+        self.window = window = check_size("window", window)
+        self.shift = check_shift(shift, window)
+        self.bias_table = nn.Parameter(torch.randn((2 * window - 1) ** 2, self.heads) * 0.02)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        bias = self.bias_table[self.index].permute(2, 0, 1)  # (heads, P², P²)
+        # Made anew each time: an index kept as a buffer is lost where a layer is built on "meta".
+        table = self.bias_table.unflatten(0, (2 * self.window - 1, -1))  # one bias per offset of the query from the key
+        apart = _offsets(self.window, table.device).T  # (P, P)
+        bias = table[apart[:, None, :, None], apart[None, :, None, :]]  # (P, P, P, P, heads)
+        bias = rearrange(bias, "row column key_row key_column heads -> heads (row column) (key_row key_column)")
         return windowed_attention(q, k, v, self.window, shift=self.shift, bias=bias)
 
 
@@ -216,7 +217,8 @@ class RelativeAttention(GridAttention):
 
     def __init__(self, dim: int, *, heads: int, height: int, width: int):
         super().__init__(dim, heads=heads)
-        d = dim // heads
+        d = self.dim // self.heads
+        height, width = check_size("height", height), check_size("width", width)
         self.row_table = nn.Parameter(torch.randn(2 * height - 1, d) * d**-0.5)
         self.column_table = nn.Parameter(torch.randn(2 * width - 1, d) * d**-0.5)
 
@@ -234,6 +236,7 @@ class AxisAttention(GridAttention):
 
     def __init__(self, dim: int, *, heads: int, axis: str):
         super().__init__(dim, heads=heads)
+        check_choice("axis", axis, ("width", "height"))
         self.axis = axis
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,44 @@
 """Boolean masks, NumPy only: True means "this query (row) may attend to this key (column)".
 
+Each mask is written once, as a rule with the signature of FlexAttention's `mask_mod`: `causal_mod(N)` returns a function
+(batch, head, q, k) -> bool of numbers, arrays or tensors. FlexAttention takes it as it is; `dense` asks it about all pairs,
+which is what `causal(N)` returns. So for each of `causal`, `window_1d`, `window_2d`, `shifted_window` and `padding`.
+
 Pixels and patches are numbered row by row: the one in row r, column c of an H × W grid has number r·W + c.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+
+from attn_utils.shapes import check_shift, check_size
+
+MaskMod = Callable[[Any, Any, Any, Any], Any]  # (batch, head, q, k) -> bool
+
+
+def dense(mask_mod: MaskMod, N: int, M: int | None = None, *, B: int | None = None) -> np.ndarray:
+    """A rule as an array: what it says about every pair.
+
+    Args:
+        mask_mod: (batch, head, q, k) -> bool, written with operators, of integers that broadcast; head is always 0.
+        N: number of queries.
+        M: number of keys; None means N.
+        B: number of sequences; None where the rule is the same for all.
+
+    Returns:
+        (N, M) booleans, or (B, N, M).
+
+    Raises:
+        ValueError: N or M below 1, or a negative B.
+    """
+    N = check_size("N", N)
+    M = N if M is None else check_size("M", M)
+    q, k = np.arange(N)[:, None], np.arange(M)[None, :]
+    if B is None:
+        return np.array(np.broadcast_to(mask_mod(0, 0, q, k), (N, M)))
+    B = check_size("B", B, least=0)
+    return np.array(np.broadcast_to(mask_mod(np.arange(B)[:, None, None], 0, q, k), (B, N, M)))
 
 
 def causal(N: int, M: int | None = None) -> np.ndarray:
@@ -23,11 +58,21 @@ def causal(N: int, M: int | None = None) -> np.ndarray:
 
     Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.2.3.
     Differs from `is_causal=True` in PyTorch's SDPA only when M > N: there, query 0 sees key 0 alone.
+
+    Examples:
+        >>> causal(3).astype(int)
+        array([[1, 0, 0],
+               [1, 1, 0],
+               [1, 1, 1]])
     """
-    M = N if M is None else M
-    _require_at_least(1, N=N)
-    _require_at_least(N, M=M)
-    return np.arange(M)[None, :] <= np.arange(N)[:, None] + (M - N)
+    return dense(causal_mod(N, M), N, M)
+
+
+def causal_mod(N: int, M: int | None = None) -> MaskMod:
+    """`causal` as a rule (batch, head, q, k) -> bool, for FlexAttention; same arguments."""
+    N = check_size("N", N)
+    past = 0 if M is None else check_size("M", M, least=N) - N
+    return lambda batch, head, q, k: k <= q + past
 
 
 def window_1d(N: int, radius: int) -> np.ndarray:
@@ -45,9 +90,14 @@ def window_1d(N: int, radius: int) -> np.ndarray:
 
     Source: Beltagy et al. 2020, arXiv 2004.05150, section 3.1, "sliding window" (w/2 tokens to each side: their w is 2·radius).
     """
-    _require_at_least(1, N=N)
-    _require_at_least(0, radius=radius)
-    return _distance(np.arange(N)) <= radius
+    return dense(window_1d_mod(N, radius), N)
+
+
+def window_1d_mod(N: int, radius: int) -> MaskMod:
+    """`window_1d` as a rule (batch, head, q, k) -> bool, for FlexAttention; same arguments."""
+    check_size("N", N)
+    radius = check_size("radius", radius, least=0)
+    return lambda batch, head, q, k: abs(q - k) <= radius
 
 
 def window_2d(H: int, W: int, radius: int) -> np.ndarray:
@@ -64,11 +114,21 @@ def window_2d(H: int, W: int, radius: int) -> np.ndarray:
         ValueError: H or W below 1, or a negative radius.
 
     Source: Ramachandran et al. 2019, arXiv 1906.05909, section 2.2, the "memory block" (their side k is 2·radius + 1).
+
+    Examples:
+        >>> window_2d(3, 3, radius=1)[0].reshape(3, 3).astype(int)  # what the pixel in the corner sees
+        array([[1, 1, 0],
+               [1, 1, 0],
+               [0, 0, 0]])
     """
-    _require_at_least(1, H=H, W=W)
-    _require_at_least(0, radius=radius)
-    rows, columns = _grid(H, W)
-    return (_distance(rows) <= radius) & (_distance(columns) <= radius)
+    return dense(window_2d_mod(H, W, radius), H * W)
+
+
+def window_2d_mod(H: int, W: int, radius: int) -> MaskMod:
+    """`window_2d` as a rule (batch, head, q, k) -> bool, for FlexAttention; same arguments."""
+    _, W = check_size("H", H), check_size("W", W)
+    radius = check_size("radius", radius, least=0)
+    return lambda batch, head, q, k: (abs(q // W - k // W) <= radius) & (abs(q % W - k % W) <= radius)
 
 
 def shifted_window(H: int, W: int, window: int, shift: int = 0) -> np.ndarray:
@@ -91,16 +151,19 @@ def shifted_window(H: int, W: int, window: int, shift: int = 0) -> np.ndarray:
     Differs from the paper: a mask over the unmoved grid instead of a cyclic roll with masked windows (the pairs are the
     same), and sizes that the window does not divide give smaller windows at the border instead of padding.
     """
-    _require_at_least(1, H=H, W=W, window=window)
-    _require_at_least(0, shift=shift)
-    if shift >= window:
-        raise ValueError(f"shift must be below window = {window}, got {shift}")
-    rows, columns = _grid(H, W)
-    window_row, window_column = (
-        (rows - shift) // window,
-        (columns - shift) // window,
-    )  # -1 above and left of the first cut
-    return (_distance(window_row) == 0) & (_distance(window_column) == 0)
+    return dense(shifted_window_mod(H, W, window, shift), H * W)
+
+
+def shifted_window_mod(H: int, W: int, window: int, shift: int = 0) -> MaskMod:
+    """`shifted_window` as a rule (batch, head, q, k) -> bool, for FlexAttention; same arguments."""
+    _, W, window = check_size("H", H), check_size("W", W), check_size("window", window)
+    shift = check_shift(shift, window)
+
+    def between_the_same_cuts(batch, head, q, k):
+        same_rows = (q // W - shift) // window == (k // W - shift) // window  # -1 above the first cut
+        return same_rows & ((q % W - shift) // window == (k % W - shift) // window)
+
+    return between_the_same_cuts
 
 
 def padding(lengths: np.ndarray, M: int) -> np.ndarray:
@@ -120,28 +183,22 @@ def padding(lengths: np.ndarray, M: int) -> np.ndarray:
         TypeError: lengths that are not integers.
         ValueError: M below 1, lengths not of rank 1, or outside 0 … M.
     """
-    _require_at_least(1, M=M)
     lengths = np.asarray(lengths)
-    if not np.issubdtype(lengths.dtype, np.integer):
-        raise TypeError(f"lengths must be integers, got {lengths.dtype}")
-    if lengths.ndim != 1:
-        raise ValueError(f"lengths must have shape (B,), got {lengths.shape}")
-    if (lengths < 0).any() or (lengths > M).any():
-        raise ValueError(f"lengths must lie in 0 ... M = {M}, got {lengths.tolist()}")
-    return np.arange(M)[None, None, :] < lengths[:, None, None]
+    return dense(padding_mod(lengths, M), 1, M, B=len(lengths))
 
 
-def _grid(H, W):
-    """Row and column of every pixel, each (H·W,)."""
-    return np.repeat(np.arange(H), W), np.tile(np.arange(W), H)
+def padding_mod(lengths: Any, M: int) -> MaskMod:
+    """`padding` as a rule (batch, head, q, k) -> bool, for FlexAttention; same arguments.
 
-
-def _distance(positions):
-    """|p_n - p_m| for all pairs, (N, N)."""
-    return np.abs(positions[:, None] - positions[None, :])
-
-
-def _require_at_least(least, **sizes):
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {size!r}")
+    FlexAttention needs `lengths` as a tensor, on the device of the queries.
+    """
+    M = check_size("M", M)
+    values = np.asarray(lengths.cpu() if hasattr(lengths, "cpu") else lengths)
+    if not np.issubdtype(values.dtype, np.integer):
+        raise TypeError(f"lengths must be integers, got {values.dtype}")
+    if values.ndim != 1:
+        raise ValueError(f"lengths must have shape (B,), got {values.shape}")
+    if (values < 0).any() or (values > M).any():
+        raise ValueError(f"lengths must lie in 0 ... M = {M}, got {values.tolist()}")
+    lengths = lengths if hasattr(lengths, "cpu") else values
+    return lambda batch, head, q, k: k < lengths[batch]

@@ -1,10 +1,13 @@
 """The transformer block and the Vision Transformer, with presets from this book's size to ViT-Base."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from attn_utils.attention import MultiHeadAttention
+from attn_utils.attention import Mask, MultiHeadAttention, Positions
 from attn_utils.positions import sincos_2d
+from attn_utils.shapes import check_choice, check_map, check_no_context, check_size, check_tiles
 
 
 class Block(nn.Module):
@@ -18,8 +21,9 @@ class Block(nn.Module):
         context_dim: width of the context; None leaves cross-attention out.
 
     Shapes:
-        forward(x, mask=None, context=None, context_mask=None) -> x
+        forward(x, mask=None, context=None, context_mask=None, *, positions=None, context_positions=None) -> x
         x (B, N, D); mask (N, N) or with batch (and head) axes; context (B, M, context_dim); context_mask (N, M), likewise.
+        positions, of x, and context_positions: as in `MultiHeadAttention`.
 
     Source: ViT, arXiv:2010.11929, equations 2 and 3; equal to `nn.TransformerEncoderLayer(norm_first=True)` and, with
     a context, to `nn.TransformerDecoderLayer(norm_first=True)`.
@@ -27,7 +31,8 @@ class Block(nn.Module):
 
     def __init__(self, dim: int, *, heads: int, mlp_ratio: float = 4.0, dropout: float = 0.0, context_dim: int | None = None):
         super().__init__()
-        hidden = round(mlp_ratio * dim)
+        dim = check_size("dim", dim)
+        hidden = check_size("mlp_ratio · dim", round(mlp_ratio * dim))
         self.norm_attention = nn.LayerNorm(dim)
         self.attention = MultiHeadAttention(dim, heads=heads, dropout=dropout)
         if context_dim is not None:
@@ -39,13 +44,23 @@ class Block(nn.Module):
         self.context_dim = context_dim
 
     def forward(
-        self, x: Tensor, mask: Tensor | None = None, context: Tensor | None = None, context_mask: Tensor | None = None
+        self,
+        x: Tensor,
+        mask: Mask | None = None,
+        context: Tensor | None = None,
+        context_mask: Mask | None = None,
+        *,
+        positions: Positions | None = None,
+        context_positions: Positions | None = None,
     ) -> Tensor:
-        x = x + self.drop(self.attention(self.norm_attention(x), mask=mask))  # (B, N, D)
-        if self.context_dim is not None:
-            x = x + self.drop(self.cross(self.norm_cross(x), context, context_mask))
-        elif context is not None:
-            raise ValueError("this block has no cross-attention: give context_dim=... to attend to a context")
+        places = {} if positions is None else {"positions": positions}  # another layer in place of ours need not know them
+        x = x + self.drop(self.attention(self.norm_attention(x), mask=mask, **places))  # (B, N, D)
+        if self.context_dim is None:
+            for given in (context, context_mask, context_positions):
+                check_no_context(given)
+        else:
+            places = {"positions": positions, "context_positions": context_positions}
+            x = x + self.drop(self.cross(self.norm_cross(x), context, context_mask, **places))
         return x + self.drop(self.mlp(self.norm_mlp(x)))
 
 
@@ -65,15 +80,12 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, *, patch: int, dim: int, channels: int = 3):
         super().__init__()
-        self.patch = patch
-        self.project = nn.Conv2d(channels, dim, kernel_size=patch, stride=patch)  # one patch per kernel position
+        self.patch, dim, channels = check_size("patch", patch), check_size("dim", dim), check_size("channels", channels)
+        self.project = nn.Conv2d(channels, dim, kernel_size=self.patch, stride=self.patch)  # one patch per kernel position
 
     def forward(self, image: Tensor) -> Tensor:
-        if image.ndim != 4:
-            raise ValueError(f"image must have the four axes (batch, channel, row, column), got shape {tuple(image.shape)}")
-        H, W = image.shape[-2:]
-        if H % self.patch or W % self.patch:
-            raise ValueError(f"a picture of {H} × {W} pixels cannot be cut into patches of side {self.patch}")
+        check_map("image", image, self.project.in_channels)
+        check_tiles("patch", self.patch, *image.shape[-2:])
         return self.project(image).flatten(2).transpose(1, 2)  # (B, N, D)
 
 
@@ -91,8 +103,9 @@ class ViT(nn.Module):
         stem: a module (B, C, H, W) -> (B, N, D) or (B, D, H/P, W/P) in place of `PatchEmbed`; `patch` is then its stride.
 
     Shapes:
-        forward(image) -> logits; (B, C, H, W) -> (B, classes), or (B, N, classes) with readout="tokens".
-        features(image) -> tokens after the last norm; (B, N, D), or (B, 1 + N, D) with the class token first.
+        forward(image, mask=None) -> logits; (B, C, H, W) -> (B, classes), or (B, N, classes) with readout="tokens".
+        features(image, mask=None) -> tokens after the last norm; (B, N, D), or (B, 1 + N, D) with the class token first.
+        mask: as in `MultiHeadAttention`, over all tokens, the class token among them; a list holds one, or None, for each block.
 
     Source: Dosovitskiy et al. 2020, arXiv:2010.11929. "mean" and "sincos" as in Beyer et al. 2022, arXiv:2205.01580.
     """
@@ -114,11 +127,12 @@ class ViT(nn.Module):
         stem: nn.Module | None = None,
     ):
         super().__init__()
-        H, W = (image_size, image_size) if isinstance(image_size, int) else image_size
-        if H % patch or W % patch:
-            raise ValueError(f"a picture of {H} × {W} pixels cannot be cut into patches of side {patch}")
-        if readout not in ("class_token", "mean", "tokens"):
-            raise ValueError(f'readout must be "class_token", "mean" or "tokens", got {readout!r}')
+        H, W = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+        H, W, patch = check_size("image_size", H), check_size("image_size", W), check_size("patch", patch)
+        dim, depth, classes = check_size("dim", dim), check_size("depth", depth, least=0), check_size("classes", classes)
+        check_tiles("patch", patch, H, W)
+        check_choice("readout", readout, ("class_token", "mean", "tokens"))
+        check_choice("positions", positions, ("learned", "sincos", "none"))
         self.image_size, self.grid, self.readout = (H, W), (H // patch, W // patch), readout
         self.embed = PatchEmbed(patch=patch, dim=dim, channels=channels) if stem is None else stem
         self.class_token = nn.Parameter(torch.randn(dim) * 0.02) if readout == "class_token" else None
@@ -128,7 +142,10 @@ class ViT(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, classes)
 
-    def features(self, image: Tensor) -> Tensor:
+    def features(self, image: Tensor, mask: Mask | Sequence[Mask | None] | None = None) -> Tensor:
+        masks = mask if isinstance(mask, (list, tuple)) else [mask] * len(self.blocks)
+        if len(masks) != len(self.blocks):
+            raise ValueError(f"a list of masks must hold one for each of the {len(self.blocks)} blocks, got {len(masks)}")
         if image.shape[-2:] != self.image_size:
             raise ValueError(f"image must be {self.image_size} pixels (H, W), got {tuple(image.shape[-2:])}")
         x = self.embed(image)
@@ -137,14 +154,14 @@ class ViT(nn.Module):
         if self.positions is not None:
             x = x + self.positions
         if self.class_token is not None:
-            x = torch.cat([self.class_token.expand(len(x), 1, -1), x], dim=1)  # (B, 1 + N, D)
+            x = torch.cat([self.class_token.expand(x.shape[0], 1, -1), x], dim=1)  # (B, 1 + N, D)
         x = self.drop(x)
-        for block in self.blocks:
-            x = block(x)
+        for block, its_mask in zip(self.blocks, masks, strict=True):
+            x = block(x) if its_mask is None else block(x, its_mask)  # blocks of another kind may know no masks
         return self.norm(x)
 
-    def forward(self, image: Tensor) -> Tensor:
-        x = self.features(image)
+    def forward(self, image: Tensor, mask: Mask | Sequence[Mask | None] | None = None) -> Tensor:
+        x = self.features(image, mask)
         if self.readout == "class_token":
             x = x[:, 0]  # (B, D)
         elif self.readout == "mean":
@@ -158,14 +175,18 @@ def _positions(kind: str, rows: int, columns: int, dim: int) -> nn.Parameter | N
         return None
     if kind == "learned":
         return nn.Parameter(torch.randn(rows * columns, dim) * 0.02)
-    if kind == "sincos":
-        table = torch.as_tensor(sincos_2d(rows, columns, dim), dtype=torch.get_default_dtype())
-        return nn.Parameter(table.reshape(rows * columns, dim), requires_grad=False)
-    raise ValueError(f'positions must be "learned", "sincos" or "none", got {kind!r}')
+    table = torch.as_tensor(sincos_2d(rows, columns, dim), dtype=torch.get_default_dtype())
+    return nn.Parameter(table.reshape(rows * columns, dim), requires_grad=False)
 
 
 def vit_mini(**options) -> ViT:
-    """The size this book trains: width 64, 3 blocks, 2 heads, MLP × 2 (about 0.1 million parameters)."""
+    """The size this book trains: width 64, 3 blocks, 2 heads, MLP × 2 (about 0.1 million parameters).
+
+    Examples:
+        >>> model = vit_mini(image_size=32, patch=4, classes=10)
+        >>> model(torch.rand(2, 3, 32, 32)).shape, model.features(torch.rand(2, 3, 32, 32)).shape
+        (torch.Size([2, 10]), torch.Size([2, 65, 64]))
+    """
     return ViT(**{"dim": 64, "depth": 3, "heads": 2, "mlp_ratio": 2.0} | options)
 
 

@@ -1,4 +1,4 @@
-"""The torch layers equal the NumPy specification and PyTorch's own layers, and reject what they cannot take."""
+"""Attention equals the NumPy specification and PyTorch's own layer, on both paths, and rejects what it cannot take."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from attn_utils import masks, reference
 from attn_utils.attention import MultiHeadAttention, attention, fused_attention
-from attn_utils.cost import count_parameters
+from attn_utils.positions import apply_rope, rope_2d
 from attn_utils.record import record_attention
-from attn_utils.vit import Block, PatchEmbed, ViT, vit_base, vit_mini, vit_small, vit_tiny
 
 TIGHT = {"rtol": 0.0, "atol": 1e-12}
 B, HEADS, N, M, WIDTH, D_V = 2, 3, 5, 7, 11, 13  # different primes: a swapped axis must fail
@@ -110,6 +110,98 @@ def test_a_kernel_that_gives_nan_where_there_is_nothing_to_attend_to_does_no_har
     assert_close(fused_attention(q, k, v, mask=mask), expected, **TIGHT)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (M,), (N, 1), (1, M), (N, M), (HEADS, 1, M), (B, 1, N, M), (B, HEADS, N, M)])
+@pytest.mark.parametrize("kind", [torch.from_numpy, np.asarray], ids=["tensor", "array"])
+def test_masks_of_every_rank_and_kind_on_both_paths(shape, kind):
+    q, k, v = q_k_v()
+    mask = np.random.default_rng(0).random(shape) < 0.6
+    full = np.broadcast_to(mask, (B, HEADS, N, M))
+    expected, expected_weights = reference.attention(q.numpy(), k.numpy(), v.numpy(), mask=full)
+    out, weights = attention(q, k, v, mask=kind(np.asarray(mask)))
+    assert_close(weights.numpy(), expected_weights, **TIGHT)
+    assert_close(out.numpy(), expected, **TIGHT)
+    assert_close(fused_attention(q, k, v, mask=kind(np.asarray(mask))), out, **TIGHT)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_one_boolean_masks_everything_or_nothing(allowed):
+    q, k, v = q_k_v()
+    out = attention(q, k, v)[0] if allowed else torch.zeros(B, HEADS, N, D_V)
+    assert_close(attention(q, k, v, mask=torch.tensor(allowed))[0], out, **TIGHT)
+    assert_close(fused_attention(q, k, v, mask=np.bool_(allowed)), out, **TIGHT)
+
+
+@pytest.mark.parametrize("path", [lambda *a, mask: attention(*a, mask=mask)[0], fused_attention], ids=["explicit", "fused"])
+@pytest.mark.parametrize(
+    ("mask", "error", "text"),
+    [
+        (np.ones((N, M)), TypeError, "mask must be boolean with True = may attend, got torch.float64"),
+        (np.ones(N, bool), ValueError, r"mask of shape \(5,\) does not broadcast to \(2, 3, 5, 7\)"),
+        (torch.ones(B, N, M).bool(), ValueError, r"mask of shape \(2, 5, 7\) does not broadcast to \(2, 3, 5, 7\)"),
+        (torch.ones(1, B, 1, 1, 1).bool(), ValueError, r"mask of shape \(1, 2, 1, 1, 1\) does not broadcast to \(2, 3, 5, 7\)"),
+    ],
+)
+def test_both_paths_reject_the_same_masks(path, mask, error, text):
+    with pytest.raises(error, match=f"^{text}$"):
+        path(*q_k_v(), mask=mask)
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection")
+def test_a_fully_masked_row_makes_no_nan_on_the_way_back():
+    """`detect_anomaly` looks at every step of the backward pass, and would blame the softmax of a row of -inf."""
+    mask = some_mask(N, M)
+    mask[2] = False
+    with torch.autograd.detect_anomaly(check_nan=True):
+        attention(*(tensor.requires_grad_() for tensor in q_k_v()), mask=mask)[0].square().sum().backward()
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection")
+def test_a_recorded_layer_passes_the_search_for_anomalies():
+    layer = MultiHeadAttention(HEADS * 5, heads=HEADS)
+    with torch.autograd.detect_anomaly(check_nan=True), record_attention(layer, grad=True):
+        layer(torch.randn(B, N, HEADS * 5), mask=torch.zeros(N).bool()).square().sum().backward()
+
+
+def test_half_precision_does_not_overflow_on_either_path():
+    q, k = (100 * torch.randn(B, HEADS, 16, 64).half() for _ in range(2))
+    v = torch.randn(B, HEADS, 16, 64).half()
+    assert (q @ k.mT).isinf().any(), "the scores before scaling must overflow, or this tests nothing"
+    out, weights = attention(q, k, v)
+    assert_close(out.float(), attention(q.float(), k.float(), v.float())[0].float(), rtol=0, atol=0.02)
+    assert weights.isfinite().all()
+    assert_close(fused_attention(q, k, v), out, rtol=0, atol=0.02)
+
+
+class Operations(TorchDispatchMode):
+    """The names of all operations that run."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        self.names.append(str(operation))
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("shape", "d_v", "dropout_p", "formed"),
+    [
+        ((B, HEADS, N, WIDTH), WIDTH, 0.0, False),
+        ((B, HEADS, N, WIDTH), WIDTH, 0.1, True),
+        ((B, HEADS, N, WIDTH), D_V, 0.0, True),
+        ((B, N, WIDTH), WIDTH, 0.0, True),
+        ((1, B, HEADS, N, WIDTH), WIDTH, 0.0, True),
+    ],
+)
+def test_when_the_fused_kernel_forms_the_weights_on_a_cpu(shape, d_v, dropout_p, formed):
+    """What the docstring of `fused_attention` says; a softmax of its own shows that there are weights."""
+    q, k, v = torch.randn(shape), torch.randn(shape), torch.randn(*shape[:-1], d_v)
+    with Operations() as ran:
+        fused_attention(q, k, v, dropout_p=dropout_p)
+    assert any("softmax" in name for name in ran.names) == formed, ran.names
+
+
 def test_leading_axes_broadcast_and_the_mask_with_them():
     q, k, v = torch.randn(B, 1, N, WIDTH), torch.randn(HEADS, M, WIDTH), torch.randn(HEADS, M, D_V)
     mask = some_mask(B, HEADS, N, M)
@@ -193,7 +285,7 @@ def test_dropout_drops_weights_and_keeps_their_mean():
             torch.ones(0, 2),
             None,
             ValueError,
-            "the set of keys is empty: a query has nothing to attend to",
+            "the set of keys is empty: k has no tokens",
         ),
         (
             torch.ones(3, 4),
@@ -296,12 +388,15 @@ def test_cross_attention_equals_pytorchs_own(masked):
     assert_close(recorded, weights, **TIGHT)
 
 
-@pytest.mark.parametrize("shape", [(N, M), (B, N, M), (B, 1, M), (B, HEADS, N, M), (1, HEADS, N, M), (B, 1, 1, M)])
+@pytest.mark.parametrize(
+    "shape", [(), (M,), (N, 1), (N, M), (B, N, M), (B, 1, M), (B, HEADS, N, M), (1, HEADS, N, M), (B, 1, 1, M)]
+)
 def test_both_paths_agree_for_every_shape_of_mask(shape):
     layer = MultiHeadAttention(HEADS * 5, heads=HEADS, context_dim=WIDTH)
     x, context = torch.randn(B, N, HEADS * 5), torch.randn(B, M, WIDTH)
     mask = torch.rand(shape) < 0.5
-    mask[..., 0, :] = False  # one query may attend to nothing
+    if mask.ndim > 1:
+        mask[..., 0, :] = False  # one query may attend to nothing
     out, weights = explicit(layer, x, context, mask)
     assert_close(layer(x, context, mask), out, **TIGHT)
     full = (mask[:, None] if mask.ndim == 3 else mask).expand(B, HEADS, N, M)
@@ -325,8 +420,10 @@ def test_a_mask_follows_the_queries_to_their_device(monkeypatch):
     monkeypatch.setattr(torch, "as_tensor", lambda x, device=None: moved.append(device) or as_tensor(x, device=device))
     q, k, v = q_k_v()
     attention(q, k, v, mask=np.ones((N, M), bool))
-    MultiHeadAttention(HEADS * 5, heads=HEADS)(torch.randn(B, N, HEADS * 5), mask=np.ones((N, N), bool))
+    fused_attention(q, k, v, mask=np.ones((N, M), bool))
     assert moved == [q.device, q.device]
+    MultiHeadAttention(HEADS * 5, heads=HEADS)(torch.randn(B, N, HEADS * 5), mask=np.ones((N, N), bool))
+    assert set(moved) == {q.device}
 
 
 def test_dropout_drops_the_share_it_is_told_to():
@@ -347,24 +444,6 @@ def test_without_bias_there_is_none(context_dim):
     assert [name for name, _ in layer.named_parameters() if "bias" in name] == []
 
 
-def test_dropout_reaches_every_layer():
-    model = ViT(**SMALL, dropout=0.25)
-    block = Block(6, heads=2, context_dim=WIDTH, dropout=0.25)
-    assert [one.attention.dropout for one in model.blocks] == [0.25, 0.25]
-    assert (block.attention.dropout, block.cross.dropout) == (0.25, 0.25)
-
-
-def test_learned_vectors_start_small_and_fixed_ones_stay():
-    torch.set_default_dtype(torch.float32)
-    model = ViT(**SMALL)
-    for vectors in (model.class_token, model.positions):
-        assert 0.005 < vectors.std() < 0.05
-        assert vectors.requires_grad
-    fixed = ViT(**SMALL, positions="sincos").positions
-    assert not fixed.requires_grad
-    assert fixed.dtype == torch.float32
-
-
 def test_a_layer_says_what_it_is():
     layer = MultiHeadAttention(HEADS * 5, heads=HEADS, dropout=0.25)
     assert layer.extra_repr() == "heads=3, head_dim=5, dropout=0.25"
@@ -373,8 +452,10 @@ def test_a_layer_says_what_it_is():
 def test_masks_from_numpy_builders_are_welcome():
     layer = MultiHeadAttention(8, heads=2)
     x = torch.randn(B, 6, 8)
-    mask = masks.window_2d(2, 3, 1)
-    assert_close(layer(x, mask=mask), layer(x, mask=torch.from_numpy(np.array(mask))), rtol=0, atol=0)
+    for mask in (masks.window_2d(2, 3, 1), masks.padding([4, 6], 6), masks.padding([5], 6)[0, 0]):
+        expected = layer(x, mask=torch.from_numpy(mask))
+        assert_close(layer(x, mask=mask), expected, rtol=0, atol=0)
+        assert_close(explicit(layer, x, mask=mask)[0], expected, **TIGHT)
 
 
 def test_dropout_acts_in_training_only_on_both_paths():
@@ -411,7 +492,7 @@ def test_forward_stores_nothing():
     ("kwargs", "text"),
     [
         ({"dim": 10, "heads": 3}, "dim must be a multiple of heads, got dim=10 and heads=3"),
-        ({"dim": 10, "heads": 0}, "dim must be a multiple of heads, got dim=10 and heads=0"),
+        ({"dim": 10, "heads": 0}, "heads must be an integer of at least 1, got 0"),
         ({"dim": 10, "heads": 2, "dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
     ],
 )
@@ -431,7 +512,7 @@ def test_multi_head_attention_rejects_at_construction(kwargs, text):
             torch.ones(2, 4, 6),
             torch.ones(2, 5, 6),
             ValueError,
-            "this is a self-attention layer: give context_dim=... to attend to a context",
+            "this layer has no cross-attention: give context_dim=... to attend to a context",
         ),
     ],
 )
@@ -454,152 +535,102 @@ def test_cross_attention_rejects(context, text):
         MultiHeadAttention(6, heads=2, context_dim=9)(torch.ones(2, 4, 6), context)
 
 
-# ---------------------------------------------------------------------------------------------------- Block, PatchEmbed
+# ------------------------------------------------------------------------------- positions on queries and keys only
 
 
-def copy_mha(ours, twin):
-    twin.load_state_dict({"in_proj_weight": ours.qkv.weight, "in_proj_bias": ours.qkv.bias} | _out(ours))
+def projections(layer):
+    """The matrices and biases of queries, keys and values."""
+    if layer.context_dim is None:
+        return [*zip(layer.qkv.weight.chunk(3), layer.qkv.bias.chunk(3))]
+    return [(layer.q.weight, layer.q.bias), *zip(layer.kv.weight.chunk(2), layer.kv.bias.chunk(2))]
 
 
-def copy_mlp(block, twin):
-    twin.linear1.load_state_dict(block.mlp[0].state_dict())
-    twin.linear2.load_state_dict(block.mlp[3].state_dict())
+def split(x):
+    return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_block_equals_pytorchs_encoder_layer(masked):
-    block = Block(HEADS * 4, heads=HEADS, mlp_ratio=2.5)
-    twin = nn.TransformerEncoderLayer(HEADS * 4, HEADS, HEADS * 10, 0.0, "gelu", batch_first=True, norm_first=True)
-    copy_mha(block.attention, twin.self_attn)
-    copy_mlp(block, twin)
-    twin.norm1.load_state_dict(block.norm_attention.state_dict())
-    twin.norm2.load_state_dict(block.norm_mlp.state_dict())
-    x, mask = torch.randn(B, N, HEADS * 4), some_mask(N, N) if masked else None
-    assert_close(block(x, mask), twin(x, None if mask is None else ~mask), **TIGHT)
+def merge(layer, out):
+    return layer.out(out.transpose(1, 2).flatten(2))
 
 
-def test_block_with_context_equals_pytorchs_decoder_layer():
-    block = Block(HEADS * 4, heads=HEADS, context_dim=HEADS * 4)
-    twin = nn.TransformerDecoderLayer(HEADS * 4, HEADS, HEADS * 16, 0.0, "gelu", batch_first=True, norm_first=True)
-    copy_mha(block.attention, twin.self_attn)
-    cross = block.cross
-    weights = {
-        "in_proj_weight": torch.cat([cross.q.weight, cross.kv.weight]),
-        "in_proj_bias": torch.cat([cross.q.bias, cross.kv.bias]),
-    }
-    twin.multihead_attn.load_state_dict(weights | _out(cross))
-    copy_mlp(block, twin)
-    for ours, theirs in ((block.norm_attention, twin.norm1), (block.norm_cross, twin.norm2), (block.norm_mlp, twin.norm3)):
-        nn.init.normal_(ours.weight)
-        theirs.load_state_dict(ours.state_dict())
-    x, context = torch.randn(B, N, HEADS * 4), torch.randn(B, M, HEADS * 4)
-    mask, context_mask = some_mask(N, N), some_mask(N, M)
-    assert_close(block(x, mask, context, context_mask), twin(x, context, ~mask, ~context_mask), **TIGHT)
+def added(place):
+    return lambda tokens, project: project(tokens + place)
 
 
-def test_block_without_context_rejects_one():
-    with pytest.raises(ValueError, match="^this block has no cross-attention: give context_dim=... to attend to a context$"):
-        Block(6, heads=2)(torch.ones(1, 2, 6), context=torch.ones(1, 3, 6))
+def turned(angles):
+    return lambda tokens, project: apply_rope(project(tokens), angles)
 
 
-def test_patch_embed_is_a_linear_map_of_each_patch():
-    embed = PatchEmbed(patch=3, dim=WIDTH, channels=2)
-    image = torch.randn(B, 2, 6, 15)
-    tokens = embed(image)
-    assert tokens.shape == (B, 2 * 5, WIDTH)
-    patch = image[1, :, 3:6, 6:9].flatten()  # second row, third column: token 1 · 5 + 2
-    expected = embed.project.weight.flatten(1) @ patch + embed.project.bias
-    assert_close(tokens[1, 7], expected, **TIGHT)
+D = HEADS * 4  # a head of 4 can be turned in two dimensions
 
 
-def test_pictures_have_three_channels_unless_told_otherwise():
-    assert PatchEmbed(patch=3, dim=4)(torch.ones(1, 3, 6, 9)).shape == (1, 6, 4)
-    assert ViT(**SMALL)(torch.ones(1, 3, 6, 10)).shape == (1, 7)
+def test_added_positions_as_in_detr():
+    """q = (x + pos) W_q, k = (x + pos) W_k, v = x W_v; arXiv:2005.12872, appendix A.1."""
+    layer, x, place = MultiHeadAttention(D, heads=HEADS), torch.randn(B, N, D), torch.randn(N, D)
+    (W_q, b_q), (W_k, b_k), (W_v, b_v) = projections(layer)
+    q, k, v = (x + place) @ W_q.T + b_q, (x + place) @ W_k.T + b_k, x @ W_v.T + b_v
+    expected, expected_weights = attention(split(q), split(k), split(v))
+    assert_close(layer(x, positions=added(place)), merge(layer, expected), **TIGHT)
+    out, weights = explicit(layer, x, positions=added(place))
+    assert_close(out, merge(layer, expected), **TIGHT)
+    assert_close(weights, expected_weights, **TIGHT)
 
 
-def test_patch_embed_rejects():
-    with pytest.raises(ValueError, match="^a picture of 6 × 14 pixels cannot be cut into patches of side 3"):
-        PatchEmbed(patch=3, dim=4)(torch.ones(1, 3, 6, 14))
-    with pytest.raises(
-        ValueError, match=r"^image must have the four axes \(batch, channel, row, column\), got shape \(3, 6, 15\)$"
+def test_added_positions_equal_pytorchs_own_layer_as_detr_calls_it():
+    """DETR gives nn.MultiheadAttention queries and keys with positions and values without, in both kinds of attention."""
+    x, place = torch.randn(B, N, D), torch.randn(B, N, D)
+    layer = MultiHeadAttention(D, heads=HEADS)
+    assert_close(layer(x, positions=added(place)), pytorch_twin(layer)(x + place, x + place, x)[0], **TIGHT)
+    context, context_place = torch.randn(B, M, WIDTH), torch.randn(M, WIDTH)
+    layer, mask = MultiHeadAttention(D, heads=HEADS, context_dim=WIDTH), some_mask(N, M)
+    expected = pytorch_twin(layer)(x + place, context + context_place, context, attn_mask=~mask)[0]
+    out = layer(x, context, mask, positions=added(place), context_positions=added(context_place))
+    assert_close(out, expected, **TIGHT)
+
+
+def test_rotary_positions():
+    """Queries and keys are turned after the projection, head by head; values are not."""
+    H, W = 2, 3
+    layer, x = MultiHeadAttention(D, heads=HEADS), torch.randn(B, H * W, D)
+    angles = rope_2d(H, W, 4)
+    q, k, v = (split(x @ weight.T + bias) for weight, bias in projections(layer))
+    q, k = (torch.from_numpy(apply_rope(t.detach().numpy(), angles)) for t in (q, k))
+    out = layer(x, positions=turned(torch.from_numpy(angles)))
+    assert_close(out, merge(layer, attention(q, k, v)[0]), **TIGHT)
+
+
+def test_in_cross_attention_queries_and_keys_have_positions_of_their_own():
+    layer = MultiHeadAttention(D, heads=HEADS, context_dim=WIDTH)
+    x, context = torch.randn(B, N, D), torch.randn(B, M, WIDTH)
+    of_queries, of_keys = torch.randn(N, 2), torch.randn(M, 2)
+    q, k, v = (split(t @ w.T + b) for t, (w, b) in zip((x, context, context), projections(layer)))
+    for places, expected in (
+        ({"positions": turned(of_queries)}, (apply_rope(q, of_queries), k, v)),
+        ({"context_positions": turned(of_keys)}, (q, apply_rope(k, of_keys), v)),
     ):
-        PatchEmbed(patch=3, dim=4)(torch.ones(3, 6, 15))
+        assert_close(layer(x, context, **places), merge(layer, attention(*expected)[0]), **TIGHT)
 
 
-# -------------------------------------------------------------------------------------------------------------- ViT
-
-SMALL = {"image_size": (6, 10), "patch": 2, "classes": 7, "dim": 12, "depth": 2, "heads": 3}
-
-
-@pytest.mark.parametrize("positions", ["learned", "sincos", "none"])
-@pytest.mark.parametrize(("readout", "shape"), [("class_token", (B, 7)), ("mean", (B, 7)), ("tokens", (B, 15, 7))])
-def test_vit_shapes(readout, shape, positions):
-    model = ViT(**SMALL, readout=readout, positions=positions)
-    image = torch.randn(B, 3, 6, 10)
-    assert model(image).shape == shape
-    assert model.features(image).shape == (B, 15 + (readout == "class_token"), 12)
-    model(image).sum().backward()
-    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("context", [None, torch.ones(B, M, WIDTH).double()])
+def test_positions_that_change_nothing_change_nothing(bias, context):
+    context_dim = None if context is None else WIDTH
+    layer, x = MultiHeadAttention(D, heads=HEADS, context_dim=context_dim, bias=bias), torch.randn(B, N, D)
+    assert_close(layer(x, context, positions=lambda tokens, project: project(tokens)), layer(x, context), **TIGHT)
 
 
-def test_vit_without_positions_cannot_tell_where_a_patch_is():
-    image = torch.randn(B, 3, 6, 10)
-    swapped = torch.cat([image[..., 2:], image[..., :2]], dim=-1)  # a column of patches moves
-    for positions, same in (("none", True), ("learned", False), ("sincos", False)):
-        model = ViT(**SMALL, readout="mean", positions=positions)
-        assert torch.allclose(model(image), model(swapped), atol=1e-12) == same
+def test_positions_have_gradients():
+    layer, x, place = MultiHeadAttention(D, heads=HEADS), torch.randn(1, 3, D), torch.randn(3, D, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda place: layer(x, positions=added(place)), (place,), fast_mode=True)
 
 
-def test_vit_adds_positions_and_reads_the_class_token():
-    model = ViT(**SMALL | {"depth": 0})
-    image = torch.randn(B, 3, 6, 10)
-    tokens = torch.cat([model.class_token.expand(B, 1, 12), model.embed(image) + model.positions], dim=1)
-    assert_close(model.features(image), model.norm(tokens), **TIGHT)
-    assert_close(model(image), model.head(model.norm(model.class_token)).expand(B, 7), **TIGHT)
-
-
-def test_vit_takes_another_stem():
-    stem = nn.Conv2d(3, 12, 3, stride=2, padding=1)
-    model = ViT(**SMALL, stem=stem)
-    assert model.embed is stem
-    assert model(torch.randn(B, 3, 6, 10)).shape == (B, 7)
-
-
-def test_vit_rejects():
-    with pytest.raises(ValueError, match="^a picture of 6 × 10 pixels cannot be cut into patches of side 4"):
-        ViT(**SMALL | {"patch": 4})
-    for size in ((6, 8), (8, 6)):
-        with pytest.raises(ValueError, match=f"^a picture of {size[0]} × {size[1]} pixels cannot be cut into patches of side 4$"):
-            ViT(**SMALL | {"patch": 4, "image_size": size})
-    with pytest.raises(ValueError, match='^readout must be "class_token", "mean" or "tokens", got \'cls\''):
-        ViT(**SMALL, readout="cls")
-    with pytest.raises(ValueError, match='^positions must be "learned", "sincos" or "none", got \'rope\''):
-        ViT(**SMALL, positions="rope")
-    with pytest.raises(ValueError, match=r"^image must be \(6, 10\) pixels \(H, W\), got \(10, 6\)"):
-        ViT(**SMALL)(torch.ones(1, 3, 10, 6))
-    with pytest.raises(ValueError, match=r"^image must be \(6, 10\) pixels \(H, W\), got \(10, 6\)"):
-        ViT(**SMALL)(torch.ones(3, 10, 6))
-    with pytest.raises(
-        ValueError, match=r"image must have the four axes \(batch, channel, row, column\), got shape \(3, 6, 10\)"
-    ):
-        ViT(**SMALL)(torch.ones(3, 6, 10))
-
-
-@pytest.mark.parametrize(("preset", "millions"), [(vit_tiny, 5.7), (vit_small, 22.1), (vit_base, 86.6)])
-def test_presets_have_the_published_sizes(preset, millions):
-    with torch.device("meta"):
-        model = preset(image_size=224, patch=16, classes=1000)
-    assert round(count_parameters(model) / 1e6, 1) == millions
-    assert model.head.in_features == 64 * model.blocks[0].attention.heads
-
-
-def test_the_size_that_the_book_trains():
-    model = vit_mini(image_size=8, patch=4, classes=2)
-    assert (len(model.blocks), model.norm.normalized_shape, model.blocks[0].attention.heads) == (3, (64,), 2)
-    assert model.blocks[0].mlp[0].out_features == 128
-
-
-def test_presets_can_be_overruled():
-    model = vit_mini(image_size=8, patch=4, classes=2, depth=1, channels=1)
-    assert len(model.blocks) == 1
-    assert model(torch.ones(1, 1, 8, 8)).shape == (1, 2)
+def test_positions_reject():
+    self_layer, x = MultiHeadAttention(D, heads=HEADS), torch.randn(B, N, D)
+    with pytest.raises(ValueError, match=r"^what positions returns must have shape \(2, 3, 5, 4\), got \(2, 5, 12\)$"):
+        self_layer(x, positions=lambda tokens, project: tokens)
+    with pytest.raises(ValueError, match="^this layer has no cross-attention: give context_dim=... to attend to a context$"):
+        self_layer(x, context_positions=added(0.0))
+    cross = MultiHeadAttention(D, heads=HEADS, context_dim=WIDTH)
+    with pytest.raises(ValueError, match=r"^what context_positions returns must have shape \(2, 3, 7, 4\), got \(7, 2, 3, 4\)$"):
+        keys = lambda tokens, project: project(tokens).movedim(2, 0)
+        cross(x, torch.randn(B, M, WIDTH), context_positions=keys)

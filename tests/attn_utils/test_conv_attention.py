@@ -1,6 +1,7 @@
 """SE, ECA, CBAM, the non-local block and the attention gate: by hand, against loops, and what they must never do."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -269,6 +270,24 @@ def test_large_scores_stay_finite():
     assert y.isfinite().all() and weights.isfinite().all()
 
 
+@pytest.mark.parametrize("name", list(modules()))
+def test_half_precision_overflows_nowhere(name):
+    module, x = modules()[name], 50 * normal(2, 6, H, W)
+    with torch.no_grad():
+        expected = module.double()(x)
+        out = module.half()(x.half())
+    assert_close(out.double(), expected, rtol=0.02, atol=2.0)
+
+
+def test_large_channels_in_half_precision_saturate_the_gate():
+    """Scores beyond the range of float16 become infinite, and their sigmoid 0 or 1: no NaN."""
+    x = torch.full((1, 4, 2, 2), 3e4).half()
+    for sign in (1, -1):
+        out, weights = conv.squeeze_excite(x, torch.ones(2, 4).half(), sign * torch.ones(4, 2).half())
+        assert_close(weights, torch.full((1, 4), (1 + sign) / 2).half())
+        assert out.isfinite().all()
+
+
 def test_parameter_counts():
     assert_close(count_parameters(conv.SE(64, reduction=16)), 2 * 64 * 64 // 16)
     assert_close(count_parameters(conv.ECA(64)), 3)
@@ -296,13 +315,20 @@ def test_rejections():
         conv.AttentionGate(6, gate_channels=3)(x, x[:, :2])
     with pytest.raises(ValueError, match="channels must be a multiple of reduction, got channels=6 and reduction=4"):
         conv.SE(6, reduction=4)
-    with pytest.raises(ValueError, match="kernel_size must be odd and positive, got 4"):
+    with pytest.raises(ValueError, match="kernel_size must be odd, got 4"):
         conv.ECA(6, kernel_size=4)
-    with pytest.raises(ValueError, match=r"kernel must be a vector of odd length, got shape \(2,\)"):
+    with pytest.raises(ValueError, match="kernel_size must be odd, got 4"):
+        conv.CBAM(6, reduction=2, kernel_size=4)
+    with pytest.raises(ValueError, match="the k of kernel must be odd, got 2"):
         conv.efficient_channel(x, torch.zeros(2))
-    with pytest.raises(ValueError, match=r"kernel must have shape \(2, k, k\) with k odd, got \(2, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"kernel must have shape \(k,\), got \(2, 3\)"):
+        conv.efficient_channel(x, torch.zeros(2, 3))
+    with pytest.raises(ValueError, match="the k of kernel must be odd, got 4"):
         conv.spatial_gate(x, torch.zeros(2, 4, 4))
-    with pytest.raises(ValueError, match="channels must be at least 1, got 0"):
+    for shape in ((2, 3, 5), (1, 3, 3), (3, 3)):
+        with pytest.raises(ValueError, match=rf"kernel must have shape \(2, k, k\), got {re.escape(str(shape))}"):
+            conv.spatial_gate(x, torch.zeros(shape))
+    with pytest.raises(ValueError, match="channels must be an integer of at least 1, got 0"):
         conv.eca_kernel_size(0)
-    with pytest.raises(ValueError, match="inner must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="inner must be an integer of at least 1, got 0"):
         conv.NonLocal(1)

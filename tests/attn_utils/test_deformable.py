@@ -203,9 +203,9 @@ def test_rejections():
     layer, x = plain_layer(), torch.zeros(1, 4, 6, 6)
     with pytest.raises(ValueError, match="dim must be a multiple of heads, got dim=6 and heads=4"):
         detr.DeformableAttention(6, heads=4)
-    with pytest.raises(ValueError, match="points must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="points must be an integer of at least 1, got 0"):
         detr.DeformableAttention(6, heads=2, points=0)
-    with pytest.raises(ValueError, match="queries must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="queries must be an integer of at least 1, got 0"):
         detr.ObjectQueries(6, heads=2, queries=0)
     with pytest.raises(ValueError, match="give both or neither"):
         layer(x.double(), queries=torch.zeros(1, 2, 6))

@@ -166,11 +166,7 @@ def test_flex_attention_agrees():
     H, W, P, shift = 4, 6, 2, 1
     q, k, v = grids(H=H, W=W, d=8)
 
-    def together(batch, head, n, m):
-        same_row = (n // W - shift + P) // P == (m // W - shift + P) // P
-        return same_row & ((n % W - shift + P) // P == (m % W - shift + P) // P)
-
-    block_mask = flex.create_block_mask(together, None, None, H * W, H * W, device="cpu")
+    block_mask = flex.create_block_mask(masks.shifted_window_mod(H, W, P, shift), None, None, H * W, H * W, device="cpu")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # eager FlexAttention says that compiling would be faster
         out = flex.flex_attention(*flat(q, k, v), block_mask=block_mask)
@@ -258,6 +254,37 @@ def test_a_bias_that_only_relative_positions_see():
     assert (relative(shuffle(x)) - shuffle(relative(x))).abs().max() > 1e-3
 
 
+def test_the_bias_of_a_window_layer_is_that_of_the_offset():
+    layer, x = LAYERS["shifted"]().double(), normal(2, 4, 6, 6)
+    bias = layer.bias_table[torch.as_tensor(relative_index(2, 2))].permute(2, 0, 1)
+    q, k, v = layer.qkv(x).unflatten(-1, (3, 2, 3)).permute(3, 0, 4, 1, 2, 5)
+    out, _ = grid_attention.windowed_attention(q, k, v, 2, shift=1, bias=bias)
+    assert_close(layer(x), layer.out(out.permute(0, 2, 3, 1, 4).flatten(3)))
+
+
+@pytest.mark.parametrize("name", ["global", "window", "shifted", "relative", "width", "height"])
+def test_half_precision_overflows_nowhere(name):
+    """Scores of float16 that would overflow before they are divided by √d, as bias and positions may that are added to them."""
+    d = 64
+    q, k, v = (t.half() for t in normal(3, 1, 2, 4, 6, d))
+    q, k = 100 * q, 100 * k
+    assert (q.flatten(2, 3) @ k.flatten(2, 3).mT).isinf().any(), "or this tests nothing"
+    tables = (100 * normal(7, d)).half(), (100 * normal(11, d)).half()
+    bias = (100 * normal(2, 4, 4)).half()
+    run = {
+        "global": grid_attention.global_attention,
+        "window": lambda q, k, v: grid_attention.windowed_attention(q, k, v, 2, bias=bias.to(q)),
+        "shifted": lambda q, k, v: grid_attention.windowed_attention(q, k, v, 2, shift=1, bias=bias.to(q)),
+        "relative": lambda q, k, v: grid_attention.relative_attention(q, k, v, *(table.to(q) for table in tables)),
+        "width": lambda q, k, v: grid_attention.axis_attention(q, k, v, axis="width"),
+        "height": lambda q, k, v: grid_attention.axis_attention(q, k, v, axis="height"),
+    }[name]
+    (out, weights), (expected, _) = run(q, k, v), run(q.double(), k.double(), v.double())
+    assert out.isfinite().all() and weights.isfinite().all()
+    # Scores of thousands are rounded to whole numbers: where two lie close, half precision cannot say which is larger.
+    assert (out.double() - expected).abs().median() < 0.01
+
+
 def test_parameter_counts():
     D, heads, d = 64, 2, 32
     projections = 4 * D * D + 4 * D
@@ -284,10 +311,14 @@ def test_rejections():
         LAYERS["window"]()(x[..., :5])
     with pytest.raises(ValueError, match="none empty"):
         LAYERS["axial"]()(x[:, :0])
-    with pytest.raises(ValueError, match="window must divide the grid, got window=5 on 4 × 6"):
+    with pytest.raises(ValueError, match="window must divide height and width, got window=5 for 4 × 6"):
         grid_attention.windowed_attention(q, q, q, 5)
-    with pytest.raises(ValueError, match=r"shift must be in 0 \.\.\. 1, got 2"):
+    with pytest.raises(ValueError, match="shift must be below window = 2, got 2"):
         grid_attention.windowed_attention(q, q, q, 2, shift=2)
+    with pytest.raises(ValueError, match="shift must be below window = 2, got 3"):
+        grid_attention.WindowAttention(6, heads=2, window=2, shift=3)
+    with pytest.raises(ValueError, match='axis must be "width" or "height", got \'depth\''):
+        grid_attention.AxisAttention(6, heads=2, axis="depth")
     with pytest.raises(ValueError, match='axis must be "width" or "height", got \'depth\''):
         grid_attention.axis_attention(q, q, q, axis="depth")
     with pytest.raises(ValueError, match=r"row_table must have shape \(7, 3\), got \(8, 3\)"):

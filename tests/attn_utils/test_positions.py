@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from attn_utils import positions
@@ -129,6 +130,26 @@ def test_rope_of_a_batch_is_one_at_a_time_and_leaves_its_input():
     assert positions.apply_rope(x.astype(np.float32), angles).dtype == np.float32
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_rope_turns_tensors_as_it_turns_arrays(dtype):
+    angles = positions.rope_2d(H, W, 8)
+    x = torch.randn(2, 3, H * W, 8, dtype=torch.float64)
+    before = x.clone()
+    turned = positions.apply_rope(x.to(dtype), torch.from_numpy(angles))
+    assert turned.dtype == dtype
+    expected = torch.from_numpy(positions.apply_rope(x.numpy(), angles))
+    tolerance = {torch.float64: 1e-14, torch.float32: 1e-6, torch.float16: 4e-3, torch.bfloat16: 3e-2}[dtype]
+    torch.testing.assert_close(turned.double(), expected, rtol=0, atol=tolerance)
+    torch.testing.assert_close(x, before, rtol=0, atol=0)
+
+
+def test_gradients_go_through_rope_to_the_angles_too():
+    """Angles may be learned (Heo et al. 2024, "mixed")."""
+    angles = torch.from_numpy(positions.rope_2d(2, 3, 4)).requires_grad_()
+    x = torch.randn(2, 6, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(positions.apply_rope, (x, angles))
+
+
 def test_rejections():
     for make in (
         lambda b: positions.sincos_1d(3, 4, b),
@@ -158,9 +179,25 @@ def test_rejections():
             make(3, 0)
 
 
+def test_numpy_integers_are_sizes():
+    three, eight = np.int64(3), np.uint8(8)
+    assert_array_equal(positions.sincos_1d(three, eight), positions.sincos_1d(3, 8))
+    assert_array_equal(positions.sincos_2d(three, three, eight), positions.sincos_2d(3, 3, 8))
+    assert_array_equal(positions.rope_2d(three, three, eight), positions.rope_2d(3, 3, 8))
+    assert_array_equal(positions.relative_index(np.uint8(20), np.uint8(20)), positions.relative_index(20, 20))
+
+
 def test_apply_rope_rejections():
     angles = positions.rope_2d(1, 3, 4)  # (3, 2)
-    with raises(TypeError, "x must hold floats, got int64"):
+    with raises(TypeError, "x must be floating point, got torch.int64"):
+        positions.apply_rope(torch.ones(3, 4).long(), torch.from_numpy(angles))
+    with raises(ValueError, "x (..., N, d) and angles (N, d/2) must agree, got (5, 4) and (3, 2)"):
+        positions.apply_rope(torch.ones(5, 4), torch.from_numpy(angles))
+    with raises(TypeError, "x and angles must both be arrays or both tensors, got Tensor and ndarray"):
+        positions.apply_rope(torch.ones(3, 4), angles)
+    with raises(TypeError, "x and angles must both be arrays or both tensors, got ndarray and Tensor"):
+        positions.apply_rope(np.ones((3, 4)), torch.from_numpy(angles))
+    with raises(TypeError, "x must be floating point, got int64"):
         positions.apply_rope(np.ones((3, 4), np.int64), angles)
     for shape in ((3, 6), (5, 4), (3, 5), (4,)):
         with raises(ValueError, f"x (..., N, d) and angles (N, d/2) must agree, got {shape} and (3, 2)"):
