@@ -111,6 +111,12 @@ def fit(
     Raises:
         ValueError: arguments that do not fit, or nothing to train; the error names them.
         FloatingPointError: the loss became NaN or infinite; the error names the step.
+
+    >>> x = torch.linspace(-1, 1, 64)[:, None]
+    >>> model, error = nn.Linear(1, 1), lambda model, x, y: (model(x) - y).square().mean()
+    >>> history = fit(model, (x, 3 * x), error, epochs=200, lr=0.1, weight_decay=0.0)
+    >>> history.steps, history.loss[-1] < 1e-4
+    (200, True)
     """
     n = _common_length(data)
     rank, processes = (dist.get_rank(), dist.get_world_size()) if _distributed() else (0, 1)
@@ -260,6 +266,9 @@ def evaluate(
 
     Raises:
         ValueError: data of unequal lengths, no data, a batch_size below 1, or a metric that is neither (B,) nor a scalar.
+
+    >>> evaluate(nn.Identity(), (torch.eye(3),), lambda model, x: {"largest": model(x).amax(dim=1)})
+    {'largest': 1.0}
     """
     n = _common_length(data)
     batch_size = _whole("batch_size", batch_size)
