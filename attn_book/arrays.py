@@ -26,7 +26,9 @@ def as_array(value, name: str = "value") -> np.ndarray:
     """
     if hasattr(value, "detach"):  # a tensor, told without importing torch
         return _from_tensor(value, name)
-    if isinstance(value, list | tuple) and any(isinstance(item, list | tuple) or hasattr(item, "detach") for item in value):
+    if isinstance(value, list | tuple) and any(
+        isinstance(item, list | tuple | np.ndarray) or hasattr(item, "detach") for item in value
+    ):
         value = [as_array(item, name) for item in value]
         if len({item.shape for item in value}) > 1:
             raise ValueError(f"the parts of {name} must have one shape, got {', '.join(str(item.shape) for item in value[:4])}")

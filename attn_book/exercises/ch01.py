@@ -3,11 +3,11 @@
 import numpy as np
 
 from attn_book.exercises.exercise import Exercise
-from attn_utils.reference import softmax
+from attn_utils.reference import gaussian_scores, softmax
 
 
-def _gaussian_scores(q, k, h):
-    return -((q[..., None, :] - k) ** 2).sum(-1) / (2 * h**2)
+def _scores(query, keys, h):
+    return gaussian_scores(query[None], keys, h)[0]
 
 
 def _unshifted_softmax(scores):
@@ -26,7 +26,7 @@ def _layers_needed(distance, side, doubling):
 
 patch_weights = Exercise(
     "weights of one query",
-    lambda query, keys, h: softmax(_gaussian_scores(query, keys, h)),
+    lambda query, keys, h: softmax(_scores(query, keys, h)),
     [
         (np.array([1.0, 0.0]), np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 2.0]]), 0.8),
         (np.array([0.2, 0.4, 0.9]), np.array([[0.1, 0.5, 0.9], [0.9, 0.1, 0.3]]), 2.0),
@@ -34,13 +34,13 @@ patch_weights = Exercise(
     ],
     {
         "far from all keys every exponential is 0 and the fraction is 0/0; subtract the largest score first": lambda q, k, h: (
-            _unshifted_softmax(_gaussian_scores(q, k, h))
+            _unshifted_softmax(_scores(q, k, h))
         ),
-        "the weights do not sum to 1; divide by their sum": lambda q, k, h: np.exp(_gaussian_scores(q, k, h)),
-        "unlike patches get the most; the distance needs a minus sign": lambda q, k, h: softmax(-_gaussian_scores(q, k, h)),
-        "the distance is not squared": lambda q, k, h: softmax(-np.sqrt(-_gaussian_scores(q, k, h) * 2 * h**2) / (2 * h**2)),
-        "the factor 2 beside h² is missing": lambda q, k, h: softmax(2 * _gaussian_scores(q, k, h)),
-        "divide by 2h², not by 2h": lambda q, k, h: softmax(_gaussian_scores(q, k, h) * h),
+        "the weights do not sum to 1; divide by their sum": lambda q, k, h: np.exp(_scores(q, k, h)),
+        "unlike patches get the most; the distance needs a minus sign": lambda q, k, h: softmax(-_scores(q, k, h)),
+        "the distance is not squared": lambda q, k, h: softmax(-np.sqrt(-_scores(q, k, h) * 2 * h**2) / (2 * h**2)),
+        "the factor 2 beside h² is missing": lambda q, k, h: softmax(2 * _scores(q, k, h)),
+        "divide by 2h², not by 2h": lambda q, k, h: softmax(_scores(q, k, h) * h),
     },
 )
 layers_needed = Exercise(
@@ -62,7 +62,7 @@ layers_needed = Exercise(
 )
 gaussian_by_dot = Exercise(
     "Gaussian weights from dot products",
-    lambda q, k, h: softmax(_gaussian_scores(q, k, h)),
+    lambda q, k, h: softmax(gaussian_scores(q, k, h)),
     [
         (np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([[1.0, 1.0], [0.0, 3.0], [2.0, 0.0]]), 1.5),
         (np.array([[0.5, 0.1, 0.0]]), np.array([[0.2, 0.2, 0.2], [1.0, 0.0, 0.5]]), 0.7),
@@ -74,7 +74,7 @@ gaussian_by_dot = Exercise(
         "subtract half of each key's squared length, not all of it": lambda q, k, h: softmax((q @ k.T - (k**2).sum(-1)) / h**2),
         "the bandwidth enters squared": lambda q, k, h: softmax((q @ k.T - (k**2).sum(-1) / 2) / h),
         "the columns sum to 1; the softmax runs over the keys, the last axis": lambda q, k, h: softmax(
-            _gaussian_scores(q, k, h), 0
+            gaussian_scores(q, k, h), 0
         ),
     },
 )

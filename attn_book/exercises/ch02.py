@@ -3,7 +3,7 @@
 import numpy as np
 
 from attn_book.exercises.exercise import Exercise
-from attn_utils.reference import softmax
+from attn_utils.reference import attention, softmax
 
 _some = np.random.default_rng(2)
 hard_attention = Exercise(
@@ -14,7 +14,7 @@ hard_attention = Exercise(
         tuple(_some.standard_normal(shape) for shape in ((5, 2), (7, 2), (7, 3))),
     ],
     {
-        "this is soft attention; take the one value with the largest score": lambda q, k, v: softmax(q @ k.T) @ v,
+        "this is soft attention; take the one value with the largest score": lambda q, k, v: attention(q, k, v, scale=1.0)[0],
         "these are the numbers of the keys; return their values": lambda q, k, v: (q @ k.T).argmax(axis=-1),
         "the largest score is sought over the queries; every query chooses a key": lambda q, k, v: v[
             (q @ k.T).argmax(axis=0) % len(v)
@@ -66,7 +66,7 @@ channel_attention = Exercise(
     _channel_attention,
     [(_some.standard_normal((7, 3)),), (np.array([[1.0, 2], [0, -1], [3, 1], [1, 1]]),)],
     {
-        "this is spatial attention, places ask places; transpose first": lambda X: softmax(X @ X.T / X.shape[1] ** 0.5) @ X,
+        "this is spatial attention, places ask places; transpose first": lambda X: attention(X, X, X)[0],
         "the result has a row for each channel; transpose it back": lambda X: _channel_attention(X).T,
         "each query's weights must sum to 1 over the keys; this softmax runs over the queries": (
             lambda X: _channel_attention(X, axis=0)

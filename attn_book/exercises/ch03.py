@@ -12,6 +12,11 @@ def _slide(picture, kernel):
     return np.einsum("hwij,ij->hw", windows, kernel)
 
 
+def _full_convolution(picture, kernel):
+    """Every place where kernel and picture touch: (H + h - 1, W + w - 1)."""
+    return _slide(np.pad(picture, [(side - 1, side - 1) for side in kernel.shape]), kernel[::-1, ::-1])
+
+
 true_convolution = Exercise(
     "the convolution of mathematics",
     lambda picture, kernel: _slide(picture, kernel[::-1, ::-1]),
@@ -21,6 +26,12 @@ true_convolution = Exercise(
     ],
     {
         "this is the cross-correlation; turn the kernel by 180° first": _slide,
+        "this is the full convolution, larger than the picture; keep the places where the whole kernel lies inside it": (
+            _full_convolution
+        ),
+        "this is as large as the picture; keep only the places where the whole kernel lies inside it": (
+            lambda x, k: _full_convolution(x, k)[: x.shape[0], : x.shape[1]]
+        ),
         "the kernel is turned top to bottom only; turn it left to right as well": lambda x, k: _slide(x, k[::-1]),
         "the kernel is turned left to right only; turn it top to bottom as well": lambda x, k: _slide(x, k[:, ::-1]),
         "the kernel is transposed, which mirrors it along its diagonal; that is no turn by 180°": lambda x, k: _slide(x, k.T),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from attn_book.exercises.exercise import Exercise
-from attn_utils.reference import softmax
+from attn_utils.reference import gaussian_scores, softmax, softmax_jacobian
 
 
 def _half_squares(k):
@@ -12,7 +12,7 @@ def _half_squares(k):
 
 kernel_weights_from_dots = Exercise(
     "kernel regression with dot products only",
-    lambda q, k, bandwidth: softmax((q @ k.T - _half_squares(k)) / bandwidth**2),
+    lambda q, k, bandwidth: softmax(gaussian_scores(q, k, bandwidth)),
     [
         (np.array([[1.0, 0], [0, 2], [1, 1]]), np.array([[2.0, 0], [0, 1], [1, 2], [3, 1]]), 1.5),
         (np.array([[0.5], [-1.0]]), np.array([[1.0], [0.0], [-2.0]]), 0.8),
@@ -55,6 +55,7 @@ temperature_for_keys = Exercise(
     [(np.array([1.0, 2.0, 4.0, 7.0, 7.5]), 3.0), (np.array([-1.0, 0.0, 0.5, 3.0]), 1.5)],
     {
         "this is one over the temperature": lambda s, n: 1 / _temperature_where(lambda w: np.exp(_entropy(w)), s, n),
+        "this is always 1: the temperature depends on the scores and on the number of keys": lambda s, n: 1.0,
         "2 to the power of an entropy in nats: use exp, or take the logarithm to base 2": (
             lambda s, n: _temperature_where(lambda w: 2 ** _entropy(w), s, n)
         ),
@@ -70,8 +71,7 @@ temperature_for_keys = Exercise(
 
 
 def _d_scaled(scores, temperature, d_weights):
-    weights = softmax(scores / temperature)
-    return weights * (d_weights - weights @ d_weights)
+    return softmax_jacobian(softmax(scores / temperature)) @ d_weights
 
 
 temperature_gradient = Exercise(

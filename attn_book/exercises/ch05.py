@@ -3,6 +3,7 @@
 import numpy as np
 
 from attn_book.exercises.exercise import Exercise
+from attn_utils.positions import apply_rope
 
 merge_heads = Exercise(
     "heads side by side",
@@ -22,7 +23,7 @@ merge_heads = Exercise(
 
 
 def _turned(x, angle):
-    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ x
+    return apply_rope(x[None], np.array([[angle]]))[0]
 
 
 rotary_score = Exercise(

@@ -1,12 +1,13 @@
 """The exercises of chapter 6, a field guide."""
 
 import numpy as np
+from scipy.special import expit
 
 from attn_book.exercises.exercise import Exercise
 from attn_utils.reference import softmax
 
 
-def _squeeze_excite(x, reduce, expand, *, hidden=lambda h: np.maximum(h, 0), gate=lambda s: 1 / (1 + np.exp(-s))):
+def _squeeze_excite(x, reduce, expand, *, hidden=lambda h: np.maximum(h, 0), gate=expit):
     """Squeeze-and-excitation of one map (C, H, W), with its two functions to be swapped."""
     weights = gate(expand @ hidden(reduce @ x.mean(axis=(1, 2))))
     return weights[:, None, None] * x
@@ -27,7 +28,7 @@ squeeze_excite = Exercise(
         ),
         "there is a ReLU between the two matrices": lambda x, r, e: _squeeze_excite(x, r, e, hidden=lambda h: h),
         "the sigmoid comes once, at the end; between the matrices stands a ReLU": (
-            lambda x, r, e: _squeeze_excite(x, r, e, hidden=lambda h: 1 / (1 + np.exp(-h)))
+            lambda x, r, e: _squeeze_excite(x, r, e, hidden=expit)
         ),
         "scores are not weights yet: a sigmoid is missing": lambda x, r, e: _squeeze_excite(x, r, e, gate=lambda s: s),
         "these are the gates; multiply the map with them": lambda x, r, e: (_squeeze_excite(x, r, e) / x)[:, 0, 0],

@@ -1,6 +1,7 @@
 """The exercises of chapter 7, classification."""
 
 import numpy as np
+from scipy.stats import t as student_t
 
 from attn_book.exercises.exercise import Exercise
 
@@ -36,10 +37,9 @@ pointing_game = Exercise(
 )
 
 
-def _interval_of_mean(values, factor=None, ddof=1, root=True):
+def _interval_of_mean(values, factor=lambda n: student_t.ppf(0.975, n - 1), ddof=1, root=np.sqrt):
     n = len(values)
-    t = {2: 12.706204736, 3: 4.302652730, 4: 3.182446305, 5: 2.776445105}[n]  # of Student's t, n - 1 degrees of freedom
-    half = (factor or t) * np.std(values, ddof=ddof) / (np.sqrt(n) if root else 1.0)
+    half = factor(n) * np.std(values, ddof=ddof) / root(n)
     return np.array([np.mean(values) - half, np.mean(values) + half])
 
 
@@ -49,17 +49,17 @@ interval_of_mean = Exercise(
     [(np.array([0.91, 0.93, 0.92, 0.95, 0.90]),), (np.array([0.2, 0.3, 0.25]),), (np.array([1.0, 0.0, 0.5, 0.5]),)],
     {
         "this is the spread of single runs; the mean of n runs is more certain, by √n": lambda v: _interval_of_mean(
-            v, root=False
+            v, root=lambda n: 1
         ),
         "divide by n − 1 in the variance (ddof=1): the mean was estimated from the same runs": lambda v: _interval_of_mean(
             v, ddof=0
         ),
-        "1.96 belongs to many runs; with a few, Student's t is wider": lambda v: _interval_of_mean(v, factor=1.959963985),
-        "n runs leave n − 1 degrees of freedom": lambda v: _interval_of_mean(
-            v, factor={3: 3.182446305, 4: 2.776445105, 5: 2.570581836}[len(v)]
+        "1.96 belongs to many runs; with a few, Student's t is wider": lambda v: _interval_of_mean(
+            v, factor=lambda n: 1.959963985
         ),
+        "n runs leave n − 1 degrees of freedom": lambda v: _interval_of_mean(v, factor=lambda n: student_t.ppf(0.975, n)),
         "ppf(0.95) leaves 5 % on each side; ppf(0.975) leaves 5 % in all": lambda v: _interval_of_mean(
-            v, factor={3: 2.919985580, 4: 2.353363435, 5: 2.131846786}[len(v)]
+            v, factor=lambda n: student_t.ppf(0.95, n - 1)
         ),
     },
     tolerance=1e-5,

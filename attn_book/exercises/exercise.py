@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from attn_book.arrays import as_array
+from attn_book.lines import print_line
+
 
 @dataclass(frozen=True)
 class Exercise:
@@ -13,10 +16,17 @@ class Exercise:
 
     Attributes:
         title: What the function should do, in a few words.
-        solution: A right answer.
+        solution: A right answer: one array, or a tuple of them.
         cases: Argument tuples that the functions are compared on.
         mistakes: For each hint, a function that makes just that mistake.
         tolerance: Largest difference (absolute and relative) that still counts as equal.
+
+    Examples:
+        >>> mean = Exercise("mean", np.mean, [(np.array([1.0, 2.0, 6.0]),)], {"that is the median": np.median})
+        >>> mean(lambda x: x.sum() / len(x))
+        ✓ mean
+        >>> mean(np.median)
+        ✗ mean: that is the median
     """
 
     title: str
@@ -31,9 +41,9 @@ class Exercise:
         Args:
             attempt: The reader's function; it takes the arguments of one case.
         """
-        print(self.verdict(attempt))
+        print_line(self.verdict(attempt))
 
-    def verdict(self, attempt):
+    def verdict(self, attempt) -> str:
         """The line that ``__call__`` prints: it begins with ``✓`` for a right answer, ``…`` for a stub and ``✗`` otherwise."""
         if not callable(attempt):
             return f"✗ {self.title}: pass the function itself, not {type(attempt).__name__} {attempt!r}"
@@ -67,40 +77,40 @@ def _run(function, case):
     """Result of the function on a copy of the case, and whether it changed that copy."""
     arguments = copy.deepcopy(case)
     result = function(*arguments)
-    changed = any(_describe_difference(a, b, 0.0) is not None for a, b in zip(arguments, case, strict=True))
+    changed = any(not np.array_equal(a, b) for a, b in zip(arguments, case, strict=True))
     return result, changed
 
 
 def _describe_difference(got, expected, tolerance):
-    """None where the two are equal, else what differs, in words."""
+    """None where the two are equal, else what differs, in words; whatever the reader's function returned."""
     if isinstance(expected, tuple):
         if not isinstance(got, tuple) or len(got) != len(expected):
             return f"{len(expected)} results were expected, in a tuple"
         parts = (_describe_difference(g, e, tolerance) for g, e in zip(got, expected, strict=True))
         return next((part for part in parts if part is not None), None)
-    if expected is None or callable(expected) or isinstance(expected, str):
-        return None if got is expected or got == expected else f"{expected!r} was expected, got {got!r}"
     if got is None:
         return "nothing came back; is a `return` missing?"
-    got, expected = _to_array(got), _to_array(expected)
-    if got.dtype == object or got.dtype.kind in "US":
-        return f"numbers were expected, got {got.dtype}"
-    if got.shape != expected.shape:
-        return f"the shape should be {expected.shape}, got {got.shape}"
-    if np.allclose(got, expected, rtol=tolerance, atol=tolerance, equal_nan=True):
+    try:
+        numbers = as_array(got, "your result")
+    except Exception as error:  # ragged lists, sparse tensors, tensors without values, objects that are no arrays
+        return f"an array of numbers was expected: {error}"
+    if numbers.dtype.kind not in "biuf":
+        return f"real numbers were expected, got {getattr(got, 'dtype', type(got).__name__)}"
+    expected = np.asarray(expected)
+    if numbers.shape != expected.shape:
+        return f"the shape should be {expected.shape}, got {numbers.shape}"
+    numbers, expected = numbers.astype(float), expected.astype(float)
+    close = np.isclose(numbers, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
+    if close.all():
         return None
-    worst = np.unravel_index(np.argmax(_gap(got, expected)), expected.shape)
-    where = f" at {tuple(int(i) for i in worst)}" if worst else ""
-    return f"the value{where} should be {expected[worst]:.4g}, got {got[worst]:.4g}"
-
-
-def _gap(got, expected):
-    """Distance of each pair of entries; where only one of the two is not finite it is infinite."""
     with np.errstate(invalid="ignore"):
-        gap = np.abs(got.astype(float) - expected.astype(float))
-    same = (got == expected) | (np.isnan(got.astype(float)) & np.isnan(expected.astype(float)))
-    return np.where(same, 0.0, np.where(np.isnan(gap), np.inf, gap))
+        gap = np.nan_to_num(np.abs(numbers - expected), nan=np.inf, posinf=np.inf)
+    worst = np.unravel_index(np.argmax(np.where(close, -1, gap)), expected.shape)
+    where = f" at {tuple(int(i) for i in worst)}" if worst else ""
+    return f"the value{where} should be {_as_text(expected[worst], numbers[worst])}"
 
 
-def _to_array(value):
-    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+def _as_text(expected, got):
+    """Both numbers with as few digits as tell them apart, four at least."""
+    digits = next(d for d in range(4, 18) if d == 17 or f"{expected:.{d}g}" != f"{got:.{d}g}")
+    return f"{expected:.{digits}g}, got {got:.{digits}g}"

@@ -100,8 +100,9 @@ def test_pandas():
         ([torch.ones(2), torch.ones(3)], ValueError, r"the parts of maps must have one shape, got \(2,\), \(3,\)"),
         ([torch.ones(2, device="meta")], ValueError, "maps is on the meta device"),
         ([[1, 2], [3]], ValueError, r"the parts of maps must have one shape, got \(2,\), \(1,\)"),
+        ((np.ones(2), np.ones(3)), ValueError, r"the parts of maps must have one shape, got \(2,\), \(3,\)"),
     ],
-    ids=["sparse", "meta", "ragged tensors", "meta in a list", "ragged lists"],
+    ids=["sparse", "meta", "ragged tensors", "meta in a list", "ragged lists", "ragged arrays"],
 )
 def test_what_holds_no_array_is_refused(value, error, text):
     with pytest.raises(error, match=text):
