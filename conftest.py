@@ -1,4 +1,4 @@
-"""What all tests share: threads, a browser, and a line for each chapter as it is re-executed.
+"""What all tests share: threads, a browser, how figures are compared, and a line for each chapter as it is re-executed.
 
 It stands here and not in tests/ because the notebooks, which nbval collects from notebooks/, are tests too.
 """
@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent
-
 # Workers share the cores; a kernel inherits this from the worker that starts it.
 if "PYTEST_XDIST_WORKER" in os.environ:
     threads = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
@@ -21,10 +19,22 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 def pytest_configure(config):
+    if config.pluginmanager.hasplugin("nbval"):
+        from tools.figure_compare import teach_nbval
+
+        teach_nbval()
     if not hasattr(config, "workerinput"):
         import matplotlib.font_manager  # noqa: F401  (builds the font cache before a cell would say that it does)
 
         config.pluginmanager.register(Chapters(config), "chapters")
+
+
+def pytest_assertrepr_compare(op, left, right):
+    """Of two figures that differ, say in what, not their whole text."""
+    if op == "==" and all(isinstance(side, str) and side.startswith("<svg") for side in (left, right)):
+        from tools.figure_compare import differences
+
+        return ["the figure differs from the committed one:", *differences(left, right)[:8]]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -64,7 +74,7 @@ class Chapters:
             self.failed[path].add(cell)
         if report.when == "teardown":
             self.done[path].add(cell)
-            if len(self.done[path]) == _code_cells(path):
+            if len(self.done[path]) == _code_cells(self.config.rootpath / path):
                 reporter = self.config.pluginmanager.get_plugin("terminalreporter")
                 reporter.ensure_newline()
                 reporter.write_line(self._line(path))
@@ -87,7 +97,7 @@ class Chapters:
 
 
 def _code_cells(path):
-    notebook = json.loads((ROOT / path).read_text(encoding="utf8"))
+    notebook = json.loads(path.read_text(encoding="utf8"))
     return sum(cell["cell_type"] == "code" for cell in notebook["cells"])
 
 

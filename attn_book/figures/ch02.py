@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from attn_book.arrays import as_array
 from attn_book.figures.common import as_picture, draw_numbers, pictures
 from attn_book.figures.style import PALETTE, WEIGHTS
 
@@ -36,7 +37,7 @@ def labelled_weights(weights, rows, columns, *, fmt="{:.2f}", size=None):
         fmt: Format of the numbers.
         size: Width and height in inches.
     """
-    weights = np.asarray(weights)
+    weights = as_array(weights, "weights")
     fig, ax = plt.subplots(figsize=size or (0.6 * len(columns) + 1.2, 0.5 * len(rows) + 1.2))
     draw_numbers(ax, weights, fmt, WEIGHTS)
     ax.set_xticks(range(len(columns)), columns, rotation=40, ha="left", rotation_mode="anchor")
@@ -47,7 +48,7 @@ def labelled_weights(weights, rows, columns, *, fmt="{:.2f}", size=None):
     return fig
 
 
-def boxed(images, boxes, colours, *, columns=2, cell=2.6):
+def boxed(images, boxes, colours, *, columns=2, cell=2.7):
     """Pictures with boxes drawn on them.
 
     Args:

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from attn_book.arrays import as_array
 from attn_book.figures.style import WEIGHTS
 
 
@@ -29,7 +30,7 @@ def array_strips(rows, *, cell=0.42, cmap=WEIGHTS):
             ax.text(0, top + 0.35, label, fontweight="bold", va="center")
         middle, x, before = top + row_height - (row_height - head - 0.75 * bool(label)) / 2, 0.0, 0.0
         for i, (title, array, fmt) in enumerate(stages):
-            array = np.atleast_2d(np.asarray(array, dtype=float))
+            array = np.atleast_2d(as_array(array, title).astype(float))
             room = max(array.shape[1], slot)
             left, upper = x + (room - array.shape[1]) / 2, middle - array.shape[0] / 2
             _draw_array(ax, array, fmt, cmap, left, upper)

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from attn_book.arrays import as_array
 from attn_book.figures.common import as_picture
 from attn_book.figures.style import PALETTE
 
@@ -28,7 +29,7 @@ def picture_row(picture, row, series, *, points=None, points_label=None, ylabel=
     above.axis("off")
     for i, (name, values) in enumerate(series.items()):
         colour, thick = ("0.6", 3.5) if i == 0 else (PALETTE[[0, 5, 2, 3][i - 1]], 1.8)
-        below.plot(np.arange(width) + 0.5, values, color=colour, lw=thick, label=name)
+        below.plot(np.arange(width) + 0.5, as_array(values, name), color=colour, lw=thick, label=name)
     if points is not None:
         below.plot(np.asarray(points[0]) + 0.5, points[1], "o", ms=5, color=PALETTE[7], label=points_label)
     below.set(xlabel="column in pixels", ylabel=ylabel, xlim=(0, width))

@@ -1,10 +1,10 @@
 """The figures of chapter 6, a field guide."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 
-from attn_book.figures.common import as_picture
-from attn_book.figures.style import PALETTE
+from attn_book.arrays import as_array
+from attn_book.figures.common import as_picture, logarithmic
+from attn_book.figures.style import INK, PALETTE
 
 
 def channel_gates(names, colours, averages, gates):
@@ -16,9 +16,9 @@ def channel_gates(names, colours, averages, gates):
         averages: (C,).
         gates: {title: (C,)}, values in [0, 1].
     """
-    fig, axes = plt.subplots(1, 1 + len(gates), figsize=(2.0 + 1.6 * (1 + len(gates)), 0.3 * len(names) + 1.1), sharey=True)
+    fig, axes = plt.subplots(1, 1 + len(gates), figsize=(1.2 + 1.5 * (1 + len(gates)), 0.3 * len(names) + 1.1), sharey=True)
     for ax, values, title in zip(axes, [averages, *gates.values()], ["average", *gates], strict=True):
-        ax.barh(range(len(names)), values, color=colours, edgecolor="black", lw=0.8)
+        ax.barh(range(len(names)), as_array(values, title), color=colours, edgecolor=INK, lw=0.8)
         ax.set_title(title)
     axes[0].set_yticks(range(len(names)), names)
     axes[0].invert_yaxis()
@@ -38,7 +38,7 @@ def point_paths(picture, paths, reference, *, size=3.6):
         reference: (2,), x and y of the place the points belong to.
         size: Width in inches.
     """
-    picture, paths = as_picture(picture), np.asarray(paths)
+    picture, paths = as_picture(picture), as_array(paths, "paths")
     fig, ax = plt.subplots(figsize=(size, size * picture.shape[0] / picture.shape[1]))
     ax.imshow(picture, cmap="gray")
     ax.axis("off")
@@ -50,7 +50,7 @@ def point_paths(picture, paths, reference, *, size=3.6):
     return fig
 
 
-def growth_lines(labels, sizes, series, *, xlabel, ylabel, size=(4.8, 4.6)):
+def growth_lines(labels, sizes, series, *, xlabel, ylabel, size=(5.2, 4.6)):
     """Costs over sizes, both on logarithmic axes, so that a power law is a straight line.
 
     Args:
@@ -63,7 +63,9 @@ def growth_lines(labels, sizes, series, *, xlabel, ylabel, size=(4.8, 4.6)):
     fig, ax = plt.subplots(figsize=size)
     for i, (name, costs) in enumerate(series.items()):
         ax.plot(sizes, costs, "o-", label=name, color=[*PALETTE[:6], PALETTE[7]][i % 7])
-    ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
+    logarithmic(ax, "x")
+    logarithmic(ax, "y")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.set_xticks(sizes, labels)
     ax.minorticks_off()
     fig.legend(loc="outside lower center", ncols=2)

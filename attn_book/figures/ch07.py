@@ -3,7 +3,8 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from attn_book.figures.common import as_picture, curves
+from attn_book.arrays import as_array
+from attn_book.figures.common import as_picture, colour_bar, curves, panels
 from attn_book.figures.style import PALETTE, WEIGHTS
 
 
@@ -24,30 +25,28 @@ def learning_curves(series, *, ylabel, floor, floor_label, xlabel="training step
     return fig
 
 
-def heads_by_layer(picture, maps, query, target, *, cell=1.75):
-    """A picture with its query and target cells outlined, and one map for each layer (row) and head (column).
+def heads_by_layer(picture, maps, query, target, *, cell=2.4):
+    """A picture with its query and target cells outlined, then one map for each layer (row) and head (column).
 
     Args:
         picture: As ``as_picture`` takes it.
-        maps: (layers, heads, N), the weights of the query over a square grid of N cells; each map spans its own range from 0.
+        maps: (layers, heads, N), the weights of the query over a square grid of N cells; all share one range of colours, from 0.
         query: Number of the query's cell, row by row; outlined in white, dashed.
         target: Number of the cell that the weights should find; outlined in vermilion.
         cell: Width of one panel in inches.
     """
-    picture, maps = as_picture(picture), np.asarray(maps)
+    picture, maps = as_picture(picture), as_array(maps, "maps")
     layers, heads, cells = maps.shape
     side = round(cells**0.5)
-    fig, axes = plt.subplots(layers, heads + 1, figsize=((heads + 1) * cell, layers * (cell + 0.3)), squeeze=False)
-    for ax in axes.flat:
-        ax.axis("off")
-    axes[0, 0].imshow(picture, extent=(0, side, side, 0))
-    axes[0, 0].set_title("the picture")
-    for layer, head in np.ndindex(layers, heads):
-        ax = axes[layer, head + 1]
-        ax.imshow(maps[layer, head].reshape(side, side), vmin=0, cmap=WEIGHTS, extent=(0, side, side, 0))
+    fig, axes = panels((layers + 1) * heads, columns=heads, cell=cell)
+    axes[0].imshow(picture, extent=(0, side, side, 0))
+    axes[0].set_title("the picture")
+    for ax, (layer, head) in zip(axes[heads:], np.ndindex(layers, heads), strict=True):
+        ax.imshow(maps[layer, head].reshape(side, side), vmin=0, vmax=maps.max(), cmap=WEIGHTS, extent=(0, side, side, 0))
         ax.set_title(f"layer {layer + 1}, head {head + 1}")
-    for ax in [axes[0, 0], *axes[:, 1:].flat]:
+    for ax in [axes[0], *axes[heads:]]:
         for where, colour, dash in ((query, "white", "--"), (target, PALETTE[5], "-")):
             corner = where % side, where // side
             ax.add_patch(plt.Rectangle(corner, 1, 1, fill=False, ec=colour, ls=dash, lw=2.2, clip_on=False))
+    colour_bar(axes, "weight", high=maps.max())
     return fig

@@ -1,62 +1,61 @@
-"""The look of every figure: colours, sizes, and what a notebook keeps of them."""
+"""The look of every figure: colours, sizes, and how a notebook shows it."""
 
-import io
-
-import matplotlib.pyplot as plt
-import numpy as np
+import matplotlib as mpl
 from IPython import get_ipython
 from matplotlib.figure import Figure
-from PIL import Image
 
-# Okabe & Ito's palette: eight colours that stay apart for every common form of colour blindness.
-PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000"]
+from attn_book.figures.svg import svg_of
+
+INK = "#1d2733"  # text, axes, lines: the page's own ink, dark on light and light on dark
+MUTED = "#566373"  # what stands back: notes, ticks of a time line
+# Okabe & Ito's palette, with ink for black: eight colours that stay apart for every common form of colour blindness.
+PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", INK]
 WEIGHTS = "viridis"  # the colour map of every attention weight in the book
 SIGNED = "PuOr"  # the colour map of everything that has a sign
+WIDEST = 6.0  # inches: shrunk to a phone, 390 px wide, text of 11 pt is 9 px high
+
+LOOK = {
+    "figure.figsize": (5.6, 3.4),
+    "figure.constrained_layout.use": True,
+    "font.sans-serif": ["DejaVu Sans"],  # matplotlib brings it: the layout is the same everywhere; the page sets its own font
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.labelsize": 11,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "legend.fontsize": 11,
+    "text.color": INK,
+    "patch.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": mpl.cycler(color=PALETTE),
+    "axes.formatter.useoffset": False,
+    "image.cmap": WEIGHTS,
+    "image.interpolation": "none",  # a picture goes into the SVG with its own pixels
+    "image.composite_image": False,
+    "legend.frameon": False,
+    "lines.linewidth": 2.0,
+    "path.simplify": False,  # else the last digit of a number decides how many points a line has
+    "svg.fonttype": "none",  # words stay text
+    "svg.hashsalt": "attention in computer vision",
+}
 
 
 def use():
-    """Set the look of all figures of a chapter; call it once, in the first cell.
+    """Set the look of all figures of a chapter, and show them as SVG; call it once, in the first cell.
 
-    In a notebook figures become PNGs of at most 256 colours, a third of the size, unless that could be seen.
+    Nothing of the reader's shell or matplotlibrc is left: a chapter gives the same figures whatever stands there.
     """
-    _show_figures_in_few_colours()
-    plt.rcParams.update(
-        {
-            "figure.dpi": 130,
-            "figure.figsize": (6.4, 3.6),
-            "figure.constrained_layout.use": True,
-            "figure.facecolor": "white",
-            "savefig.facecolor": "white",
-            "font.size": 11,
-            "axes.titlesize": 11,
-            "axes.labelsize": 11,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.prop_cycle": plt.cycler(color=PALETTE),
-            "axes.grid": False,
-            "image.cmap": WEIGHTS,
-            "image.interpolation": "nearest",
-            "legend.frameon": False,
-            "lines.linewidth": 2.0,
-        }
-    )
-
-
-def _show_figures_in_few_colours():
+    mpl.rcdefaults()
+    mpl.rcParams.update(LOOK)
     shell = get_ipython()
-    if shell is None or not hasattr(shell, "kernel"):
-        return
-    plt.switch_backend(plt.get_backend())  # the notebook's backend registers its own PNGs first
-    shell.display_formatter.formatters["image/png"].for_type(Figure, _png_of_few_colours)
-
-
-def _png_of_few_colours(fig):
-    """The figure as PNG bytes, from an adaptive palette."""
-    full, small = io.BytesIO(), io.BytesIO()
-    fig.savefig(full, format="png", bbox_inches="tight")
-    true = Image.open(full).convert("RGB")
-    few = true.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
-    moved = np.abs(np.asarray(true, int) - np.asarray(few.convert("RGB"), int)).mean()
-    # A picture lit by weights would lose its rare, strong colours: it keeps them all.
-    (few if moved < 1 else true).save(small, "png", optimize=True)
-    return small.getvalue()
+    if hasattr(shell, "kernel"):
+        shell.run_line_magic("matplotlib", "inline")  # MPLBACKEND may have named another backend
+        formatters = shell.display_formatter.formatters
+        for kind in ("image/png", "image/jpeg", "application/pdf"):
+            formatters[kind].pop(Figure, None)
+        formatters["image/svg+xml"].for_type(Figure, svg_of)
