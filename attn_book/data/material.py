@@ -49,6 +49,10 @@ def photograph(name, *, size=None):
 
     Raises:
         ValueError: for an unknown name, or a size that is not made of whole numbers of at least 1.
+
+    Examples:
+        >>> photograph("chelsea", size=(120, 160)).shape
+        (120, 160, 3)
     """
     check_choice("name", name, PHOTOGRAPHS)
     picture = _whole_photograph(name)

@@ -63,6 +63,11 @@ def scenes(
 
     Raises:
         ValueError: for an argument outside its range, or when the digits do not fit into the picture.
+
+    Examples:
+        >>> some = scenes(4, seed=0, size=(32, 48), digits=2)
+        >>> some.images.shape, some.boxes.shape, some.masks.shape
+        ((4, 3, 32, 48), (4, 2, 4), (4, 2, 32, 48))
     """
     n = check_whole("n", n, 1)
     height, width = check_size("size", size, 6)

@@ -1,0 +1,40 @@
+"""The examples (`>>>`) of what a reader meets first are there, and they say what the code does."""
+
+import doctest
+import importlib
+
+import pytest
+
+MET_FIRST = [
+    "attn_book.arrays.as_array",
+    "attn_book.claims.claim",
+    "attn_book.data.material.photograph",
+    "attn_book.data.scenes.scenes",
+    "attn_book.exercises.exercise.Exercise",
+    "attn_utils.attention.MultiHeadAttention",
+    "attn_utils.attention.attention",
+    "attn_utils.contracts.check",
+    "attn_utils.explain.rollout",
+    "attn_utils.masks.causal",
+    "attn_utils.masks.window_2d",
+    "attn_utils.positions.sincos_2d",
+    "attn_utils.record.record_attention",
+    "attn_utils.reference.attention",
+    "attn_utils.reference.softmax",
+    "attn_utils.train.fit",
+    "attn_utils.vit.vit_mini",
+]
+
+
+@pytest.mark.parametrize("name", MET_FIRST)
+def test_what_a_reader_meets_first_has_an_example(name):
+    module, _, thing = name.rpartition(".")
+    thing = getattr(importlib.import_module(module), thing)
+    assert any(test.examples for test in doctest.DocTestFinder(recurse=False).find(thing, name))
+
+
+@pytest.mark.parametrize("module", sorted({name.rpartition(".")[0] for name in MET_FIRST}))
+def test_examples_are_right(module, capsys):
+    result = doctest.testmod(importlib.import_module(module))
+    assert result.attempted > 0
+    assert result.failed == 0, capsys.readouterr().out
