@@ -1,12 +1,23 @@
-# `make book` and `make test` set up all they need in .venv; nothing but Python 3.11 or newer has to be there.
+# `make book` and `make test` set up all they need in .venv; nothing but Python (3.11.5 to 3.14) has to be there.
 # README.md gives the same as plain commands, for machines without make.
 
 .DEFAULT_GOAL := help
 .PHONY: help book test lab execute evidence bench ledger mutants lint format clean
 
-PYTHONS := python3 python3.13 python3.12 python3.11 python
+# Tried in this order: the committed outputs come from 3.11. The limits are those of pyproject.toml.
+PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
+SUPPORTED := (3, 11, 5) <= sys.version_info[:3] != (3, 14, 1) and sys.version_info < (3, 15)
+CHECK := -c 'import sys; sys.exit(not ($(SUPPORTED)))' >/dev/null 2>&1
 BIN := .venv/bin
+
+# .venv/.ready says for which folder and Python .venv was set up. In a copy, after a move or under another Python that is
+# not so any more: what is in .venv names the old folder, or is dead.
 READY := .venv/.ready
+NOW := $(BIN)/python -c 'import os, sys; print(os.getcwd(), "Python %d.%d" % sys.version_info[:2])' 2>/dev/null
+ifneq ($(shell $(NOW)),$(shell cat $(READY) 2>/dev/null))
+.PHONY: $(READY)
+endif
+
 NB ?= $(sort $(basename $(notdir $(wildcard notebooks/*.ipynb))))
 CHAPTER ?= 07
 
@@ -37,7 +48,7 @@ bench: $(READY) ## measure speed and memory again, on a machine that does nothin
 ledger: $(READY) ## write book/ledger.md: what carries and what checks each equation, from book/ledger.toml
 	@$(BIN)/python -m tools.ledger
 
-mutants: $(READY) ## break the package in all small ways, see which the tests miss, write results/mutants.json and its page
+mutants: $(READY) ## break what has changed in all small ways, see which the tests miss, write book/mutants.json and its page
 	@nice -n 10 $(BIN)/python -m tools.mutants
 
 lint: $(READY) ## ruff over the code, the tests and the notebooks
@@ -53,17 +64,21 @@ clean: ## remove the built book and caches; .venv stays
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 $(READY): requirements.txt constraints.txt book/requirements.txt pyproject.toml
-	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	@if [ -e $(READY) ] && [ "$$($(NOW))" != "$$(cat $(READY))" ] || ! $(BIN)/python $(CHECK); then \
+	  if [ -e $(READY) ]; then echo ".venv was made for another folder or Python: setting it up anew."; fi; \
+	  rm -rf .venv; \
 	  for python in "$(PYTHON)" $(PYTHONS); do \
-	    if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then found=$$python; break; fi; \
+	    if "$$python" $(CHECK); then found=$$python; break; fi; \
 	  done; \
 	  if [ -z "$$found" ]; then \
-	    echo "This book needs Python 3.11 or newer: install it, or name one with make $(or $(MAKECMDGOALS),book) PYTHON=/its/path." >&2; exit 1; \
+	    echo "This book needs Python 3.11.5 to 3.14 (but not 3.14.1): install it, or name one with make $(or $(MAKECMDGOALS),book) PYTHON=/its/path." >&2; exit 1; \
 	  fi; \
 	  if ! "$$found" -m venv .venv; then \
+	    rm -rf .venv; \
 	    echo "$$found cannot make a virtual environment: install its venv module (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; \
 	  fi; \
 	fi
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
 	@echo "Installing what requirements.txt lists into .venv (the first time takes minutes)."
 	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
-	@touch $(READY)
+	@$(NOW) > $(READY)
