@@ -64,15 +64,15 @@ class Recipe:
     @functools.cache  # noqa: B019 (a handful of recipes in a process)
     def _modules(self):
         """Sources of our modules by name, and the top-level names of everything else that is imported."""
-        ours, others, todo = {}, set(), [self.source]
+        ours, others, todo = {}, set(), [(self.source, "")]
         while todo:
-            for name in _imports(todo.pop()):
+            for name in _imports(*todo.pop()):
                 if name.partition(".")[0] not in PACKAGES:
                     others.add(name.partition(".")[0])
                 elif name not in ours and (path := _file(name)) is not None:
                     ours[name] = path.read_text(encoding="utf-8")
-                    todo.append(ours[name])
-        return ours, others
+                    todo.append((ours[name], name if path.stem == "__init__" else name.rpartition(".")[0]))
+        return ours, others - {"evidence"}
 
 
 def perform(recipe, run):
@@ -154,20 +154,19 @@ def _plain(node):
     return [_plain(one) for one in node] if isinstance(node, list) else repr(node)
 
 
-def _imports(source):
-    """Every module that the source imports, wherever in it; `from package import name` may mean a module, too."""
+def _imports(source, package):
+    """Every module that source inside a package imports, wherever in it; `from package import name` may mean a module, too."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            module = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def _file(name):
-    """The file of one of our modules, or None where the name is no module."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:  # a name inside a module
-        return None
-    return Path(spec.origin) if spec is not None and spec.origin else None
+    """The file of one of our modules, or None where the name is no module. Nothing but its package is imported for that."""
+    package, *rest = name.split(".")
+    place = Path(importlib.util.find_spec(package).origin).parent.joinpath(*rest)
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)

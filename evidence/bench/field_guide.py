@@ -1,42 +1,41 @@
-"""Measure every mechanism of chapter 06 and write results/field_guide.json.
+"""Measure every mechanism of chapter 06 and write results/ch06.json.
 
-    python results/field_guide.py [--repeats 15] [--threads 1] [--sides 16 32 64] [--out results/field_guide.json]
+    python -m evidence.bench.field_guide [--repeats 15]
 
-One row per mechanism: parameters, FLOPs of one forward pass, seconds and peak memory of forward + backward, at several
-sides of the feature map, and the exponent p of a fit `value ~ pixels^p`. Repeats are interleaved (every mechanism and
-side once, in random order, then again), medians are kept, and times are also given as multiples of the 3×3
-convolution's, measured in the same repeat. With one thread the clock is processor time. Best run on a machine that does
-nothing else, where it takes a minute or two.
+A run is one mechanism at one side of the feature map: its parameters, FLOPs of one forward pass, peak bytes and
+milliseconds of forward + backward, and that time as a multiple of the 3×3 convolution's. Times are medians and quartiles of
+processor time on one thread; repeats are interleaved and multiples are taken within a repeat. Best run on a machine that
+does nothing else, where it takes a minute or two.
 """
 
 import argparse
 import datetime
-import json
 import os
-import platform
-import random
-import statistics
-import sys
 import time
-from pathlib import Path
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler is to measure, not to report on itself
 
+import numpy as np
 import torch
 from torch import nn
 
 from attn_utils.attention import MultiHeadAttention
 from attn_utils.conv_attention import CBAM, ECA, SE, AttentionGate, NonLocal
-from attn_utils.cost import count_parameters, exponent, forward_backward, forward_flops, peak_bytes
+from attn_utils.cost import count_parameters, forward_backward, forward_flops, interleaved_seconds, peak_bytes, quartiles
 from attn_utils.deformable import DeformableAttention, ObjectQueries
 from attn_utils.grid_attention import AxialAttention, GridAttention, RelativeAttention, WindowAttention
+from evidence.recipe import ROOT, Recipe, perform
+from evidence.record import Record
 
+RECIPE = "evidence/bench/field_guide.py"
+SIDES = (16, 32, 64)
 CHANNELS, HEADS, WINDOW, POINTS, QUERIES = 64, 2, 8, 4, 16
 BASELINE = "3×3 convolution"
 
 
 def mechanisms(side):
     """{name: (module, its inputs)} for one picture whose feature map has 64 channels and side × side pixels."""
+    torch.manual_seed(0)
     channels_first = torch.randn(1, CHANNELS, side, side, requires_grad=True)
     coarse = torch.randn(1, 2 * CHANNELS, side // 2, side // 2, requires_grad=True)
     grid = torch.randn(1, side, side, CHANNELS, requires_grad=True)
@@ -60,88 +59,54 @@ def mechanisms(side):
     }
 
 
-def measure(sides, repeats, clock):
-    cases = {(name, side): case for side in sides for name, case in mechanisms(side).items()}
-    seconds = {key: [] for key in cases}
-    for case in cases.values():
-        forward_backward(*case)  # warm up
-    order = list(cases)
-    for _ in range(repeats):
-        random.shuffle(order)
-        for key in order:
-            start = clock()
-            forward_backward(*cases[key])
-            seconds[key].append(clock() - start)
-
-    rows = {}
-    pixels = [side * side for side in sides]
-    for name in mechanisms(sides[0]):
-        median = [statistics.median(seconds[name, side]) for side in sides]
-        ratios = [
-            statistics.median(a / b for a, b in zip(seconds[name, side], seconds[BASELINE, side], strict=True)) for side in sides
-        ]
-        flops = [forward_flops(*cases[name, side]) for side in sides]
-        memory = [peak_bytes(*cases[name, side]) for side in sides]
-        rows[name] = {
-            "parameters": [count_parameters(cases[name, side][0]) for side in sides],
-            "flops": flops,
-            "milliseconds": [1e3 * s for s in median],
-            "times_convolution": ratios,
-            "peak_bytes": memory,
-            "exponents": {
-                "flops": exponent(pixels, flops) if min(flops) > 0 else None,
-                "time": exponent(pixels, median),
-                "memory": exponent(pixels, memory),
-            },
-        }
-    return rows
+def run(seed, *, mechanism, side):
+    """What a mechanism costs by count, the same on every machine."""
+    module, inputs = mechanisms(side)[mechanism]
+    return {
+        "parameters": count_parameters(module),
+        "flops": forward_flops(module, inputs),
+        "peak_bytes": peak_bytes(module, inputs),
+    }
 
 
-def machine():
-    """The machine in words: its processor and how many cores this process may use."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        processor = platform.processor() or "unknown processor"
-    return f"{platform.system()}, {platform.machine()}, {processor}, {torch.get_num_threads()} of its cores used"
+def plan(runs):
+    """Every mechanism at every side, and one count to repeat."""
+    for mechanism in mechanisms(SIDES[0]):
+        for side in SIDES:
+            yield {"part": "report", "group": mechanism, "seed": 0, "settings": {"mechanism": mechanism, "side": side}}
+    yield {"part": "check", "group": "windows", "seed": 0, "settings": {"mechanism": "windows", "side": 16}}
+
+
+def time_all(repeats):
+    """{(mechanism, side): its times in ms, and as multiples of the convolution's}, to be added to the counts."""
+    cases = {(name, side): case for side in SIDES for name, case in mechanisms(side).items()}
+    functions = {key: (lambda case=case: forward_backward(*case)) for key, case in cases.items()}
+    # Processor time does not count the moments in which other programs had the core.
+    seconds = interleaved_seconds(functions, repeats=repeats, clock=time.process_time)
+    scores = {}
+    for (name, side), taken in seconds.items():
+        low, middle, high = quartiles([1e3 * s for s in taken])
+        _, multiple, _ = quartiles(np.divide(taken, seconds[BASELINE, side]))
+        times = {"milliseconds": middle, "quartile_1": low, "quartile_3": high}
+        scores[name, side] = times | {"times_convolution": multiple, "repeats": repeats}
+    return scores
 
 
 def main():
+    """Measure, write, and show."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--sides", type=int, nargs="+", default=[16, 32, 64])
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
-    arguments = parser.parse_args()
-
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
-    random.seed(0)
-    start = time.perf_counter()
-    # One thread's processor time does not count the moments in which other programs had the core.
-    clock = time.process_time if arguments.threads == 1 else time.perf_counter
-    rows = measure(arguments.sides, arguments.repeats, clock)
-    record = {
-        "what": "one picture, 64 channels, forward + backward, float32 on the CPU",
-        "sides": arguments.sides,
-        "settings": {"channels": CHANNELS, "heads": HEADS, "window": WINDOW, "points": POINTS, "queries": QUERIES},
-        "provenance": {
-            "command": " ".join(["python", "results/field_guide.py", *sys.argv[1:]]),
-            "date": datetime.date.today().isoformat(),
-            "machine": machine(),
-            "threads": arguments.threads,
-            "clock": clock.__name__,
-            "repeats": arguments.repeats,
-            "seconds": round(time.perf_counter() - start),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
-        "rows": rows,
-    }
-    arguments.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    for name, row in rows.items():
-        print(f"{name:20}", row["parameters"], [round(m, 2) for m in row["milliseconds"]], row["exponents"])
+    parser.add_argument("--repeats", type=int, default=15, help="how often each time is taken")
+    repeats = parser.parse_args().repeats
+    recipe, record = Recipe.read(RECIPE), Record(ROOT / "results" / "ch06.json", RECIPE)
+    record.keep(lambda run: False)
+    session = {"command": f"python -m evidence.bench.field_guide --repeats {repeats}", "date": datetime.date.today().isoformat()}
+    runs = [perform(recipe, entry) for entry in plan([])]  # leaves one thread
+    times = time_all(repeats)
+    for one in runs:
+        if one["part"] == "report":
+            one["scores"] |= times[one["settings"]["mechanism"], one["settings"]["side"]]
+        print(one["group"], one["settings"]["side"], one["scores"])
+        record.add({**one, "origin": {**session, **one["origin"]}})
 
 
 if __name__ == "__main__":

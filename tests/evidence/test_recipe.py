@@ -40,13 +40,29 @@ def test_the_package_is_followed_through_its_imports():
     assert not any(name.startswith("attn_utils") or "numpy" in name for name in modules)
 
 
-def test_only_code_counts_in_the_package(tmp_path, monkeypatch):
+@pytest.fixture
+def room(tmp_path, monkeypatch):
+    """An empty package that counts as one of ours."""
     (tmp_path / "room").mkdir()
-    module = tmp_path / "room" / "there.py"
     (tmp_path / "room" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(recipes, "PACKAGES", ("room",))
-    shas = []
+    yield tmp_path / "room"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "room"]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "line", ["import room.a", "from room import a", "from room.a import X", "from room.a import *", "def f():\n    import room.a"]
+)
+def test_imports_are_followed_in_every_form(room, line):
+    for name, text in {"a": "from .b import X", "b": "from . import c", "c": "import room.d", "d": "X = 1"}.items():
+        (room / f"{name}.py").write_text(text, encoding="utf-8")
+    assert Recipe("a", line).package_sha().keys() - {"room"} == {"room.a", "room.b", "room.c", "room.d"}
+
+
+def test_only_code_counts_in_the_package(room):
+    module, shas = room / "there.py", []
     for text in ('"""One."""\nX = 1\n', '"""Two."""\nX = 1  # one\n', "X = 2\n"):
         module.write_text(text, encoding="utf-8")
         shas.append(Recipe(f"{len(shas)}", "from room.there import X\ndef run(): pass").package_sha()["room.there"])
