@@ -211,7 +211,8 @@ class ECA(nn.Module):
 
     def __init__(self, channels: int, *, kernel_size: int | None = None):
         super().__init__()
-        size = eca_kernel_size(channels) if kernel_size is None else check_odd("kernel_size", kernel_size)
+        usual = eca_kernel_size(channels)
+        size = usual if kernel_size is None else check_odd("kernel_size", kernel_size)
         self.kernel = nn.Parameter(torch.empty(size).uniform_(-1, 1) * size**-0.5)
         self.weights = nn.Identity()  # for the recorder
 

@@ -121,7 +121,7 @@ def window_2d(H: int, W: int, radius: int) -> np.ndarray:
                [1, 1, 0],
                [0, 0, 0]])
     """
-    return dense(window_2d_mod(H, W, radius), H * W)
+    return dense(window_2d_mod(H, W, radius), int(H) * int(W))  # NumPy's small integers would overflow
 
 
 def window_2d_mod(H: int, W: int, radius: int) -> MaskMod:
@@ -151,7 +151,7 @@ def shifted_window(H: int, W: int, window: int, shift: int = 0) -> np.ndarray:
     Differs from the paper: a mask over the unmoved grid instead of a cyclic roll with masked windows (the pairs are the
     same), and sizes that the window does not divide give smaller windows at the border instead of padding.
     """
-    return dense(shifted_window_mod(H, W, window, shift), H * W)
+    return dense(shifted_window_mod(H, W, window, shift), int(H) * int(W))  # NumPy's small integers would overflow
 
 
 def shifted_window_mod(H: int, W: int, window: int, shift: int = 0) -> MaskMod:

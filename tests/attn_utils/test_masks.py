@@ -1,12 +1,16 @@
 """Every mask against its definition, spelled out in loops."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_array_equal
+from torch.nn.attention.flex_attention import create_block_mask, create_mask, flex_attention
 
 from attn_utils import masks
+from attn_utils.attention import attention as torch_attention
 from attn_utils.reference import attention
 
 H, W = 5, 7
@@ -183,3 +187,88 @@ def test_padding_rejections():
 def test_masks_are_boolean_and_leave_no_row_empty(mask):
     assert mask.dtype == bool
     assert mask.any(axis=-1).all()
+
+
+# -------------------------------------------------------------------------------------- one rule, two forms
+
+LENGTHS = [2, 0, 7]
+PAIRS = {  # the array, its rule, and the batch size that the rule depends on
+    "causal": (masks.causal(7), masks.causal_mod(7), None),
+    "cached": (masks.causal(3, 11), masks.causal_mod(3, 11), None),
+    "window_1d": (masks.window_1d(7, 2), masks.window_1d_mod(7, 2), None),
+    "window_2d": (masks.window_2d(3, 5, 1), masks.window_2d_mod(3, 5, 1), None),
+    "shifted": (masks.shifted_window(5, 7, 3, 2), masks.shifted_window_mod(5, 7, 3, 2), None),
+    "windows": (masks.shifted_window(4, 6, 2), masks.shifted_window_mod(4, 6, 2), None),
+    "padding": (masks.padding(LENGTHS, 7), masks.padding_mod(torch.tensor(LENGTHS), 7), 3),
+}
+EVERY_PAIR = pytest.mark.parametrize("name", list(PAIRS))
+
+
+@EVERY_PAIR
+def test_flex_attention_reads_the_same_mask(name):
+    array, mod, B = PAIRS[name]
+    N, M = array.shape[-2:]
+    assert_array_equal(create_mask(mod, B, None, N, M, device="cpu").numpy(), array.reshape(B or 1, 1, N, M))
+
+
+@EVERY_PAIR
+def test_flex_attention_equals_attention_with_the_array(name):
+    array, mod, B = PAIRS[name]
+    N, M = array.shape[-2:]
+    q, k, v = torch.randn(3, 2, N, 8), torch.randn(3, 2, M, 8), torch.randn(3, 2, M, 8)
+    block_mask = create_block_mask(mod, B, None, N, M, device="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # eager FlexAttention says that compiling would be faster
+        out = flex_attention(q, k, v, block_mask=block_mask)
+    expected, _ = torch_attention(q, k, v, mask=array if B is None else array[:, None])
+    torch.testing.assert_close(out, expected)
+
+
+@EVERY_PAIR
+def test_a_rule_can_be_asked_about_one_pair(name):
+    array, mod, B = PAIRS[name]
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        b, (n, m) = int(rng.integers(B or 1)), (int(rng.integers(size)) for size in array.shape[-2:])
+        assert bool(mod(b, 0, n, m)) == (array[n, m] if B is None else array[b, n, m])
+
+
+def test_dense_asks_any_rule_about_all_pairs():
+    cross = lambda batch, head, q, k: (q // 3 == k // 3) | (q % 3 == k % 3)
+    assert_array_equal(masks.dense(cross, 6), brute(lambda n, m: n // 3 == m // 3 or n % 3 == m % 3, range(6), range(6)))
+    keys_only = masks.dense(lambda batch, head, q, k: k > 1, 2, 3)
+    assert_array_equal(keys_only, [[0, 0, 1], [0, 0, 1]])
+    keys_only[0] = True  # an array of its own, every row
+    assert_array_equal(keys_only[1], [0, 0, 1])
+    of_batch = masks.dense(lambda batch, head, q, k: (q + k + batch) % 2 == head, 2, 3, B=2)
+    assert_array_equal(of_batch, [[[1, 0, 1], [0, 1, 0]], [[0, 1, 0], [1, 0, 1]]])
+    assert masks.dense(cross, np.int64(2), np.int64(3), B=np.int64(0)).shape == (0, 2, 3)
+    for name, sizes in (("N", (0,)), ("M", (2, 0))):
+        with raises(ValueError, f"{name} must be an integer of at least 1, got 0"):
+            masks.dense(cross, *sizes)
+    with raises(ValueError, "B must be an integer of at least 0, got -1"):
+        masks.dense(cross, 2, B=-1)
+
+
+def test_rules_reject_what_the_arrays_reject():
+    for make, arguments, text in (
+        (masks.causal_mod, (5, 4), "M must be an integer of at least 5, got 4"),
+        (masks.window_1d_mod, (0, 1), "N must be an integer of at least 1, got 0"),
+        (masks.window_2d_mod, (0, 3, 1), "H must be an integer of at least 1, got 0"),
+        (masks.shifted_window_mod, (6, 6, 3, 3), "shift must be below window = 3, got 3"),
+        (masks.padding_mod, (torch.tensor([4]), 3), "lengths must lie in 0 ... M = 3, got [4]"),
+    ):
+        with raises(ValueError, text):
+            make(*arguments)
+    with raises(TypeError, "lengths must be integers, got float32"):
+        masks.padding_mod(torch.ones(2), 3)
+
+
+def test_numpy_integers_are_sizes():
+    two, four, six = np.uint8(2), np.int64(4), np.uint8(6)
+    assert_array_equal(masks.causal(four, six), masks.causal(4, 6))
+    assert_array_equal(masks.window_1d(six, two), masks.window_1d(6, 2))
+    assert_array_equal(masks.window_2d(np.uint8(20), np.uint8(20), two), masks.window_2d(20, 20, 2))  # 400 pixels
+    assert_array_equal(masks.shifted_window(four, six, two, np.uint8(1)), masks.shifted_window(4, 6, 2, 1))
+    assert_array_equal(masks.padding(np.uint8([2, 4]), four), masks.padding([2, 4], 4))
+    assert_array_equal(masks.padding(torch.tensor([2, 4]), 4), masks.padding([2, 4], 4))
