@@ -118,7 +118,9 @@ class Firefox:
 
     def _keep(self, event, params):
         if event == "network.beforeRequestSent":
-            self.requests.append(params["request"]["url"])
+            address = params["request"]["url"]
+            if not address.startswith(("file:", "data:", "blob:")):
+                self.requests.append(address)
         elif params["level"] == "error":
             self.errors.append(params["text"])
 

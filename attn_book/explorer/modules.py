@@ -10,8 +10,11 @@ ENTRY = "mount.js"
 IMPORT = re.compile(r'^import \{ ([\w, ]+) \} from "\./([\w-]+\.js)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let) (\w+))", re.MULTILINE)
 DECLARATION = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.MULTILINE)
-STYLE = re.compile(r"^const CSS = `[^`]*`;", re.MULTILINE)
 UNREAD = re.compile(r"^\s*//.*\n|^[ \t]+|  // .*$|^\n", re.MULTILINE)  # comments, indentation, empty lines
+SPACED = re.compile(
+    r'(`[^`]*`|"[^"]*")| *([=,?:{}()&|;<>+*]) *'
+)  # a text, which stays as it is, or a sign with the spaces around it
+STYLE = re.compile(r"^const CSS=`[^`]*`;", re.MULTILINE)
 
 
 @functools.cache
@@ -38,7 +41,8 @@ def joined(folder=FOLDER, entry=ENTRY):
             if imported not in EXPORT.findall(sources[origin]):
                 raise ValueError(f"{name}: imports {imported}, which {origin} does not export")
     text = "\n".join(EXPORT.sub("", IMPORT.sub("", source)) for source in sources.values())
-    return STYLE.sub(lambda style: re.sub(r"\s*([{};,])\s*|(?<=[\w-]:) +", r"\1", style[0]), UNREAD.sub("", text))
+    text = SPACED.sub(lambda found: found[1] or found[2], UNREAD.sub("", text))
+    return STYLE.sub(lambda style: re.sub(r"\s*([{};,])\s*|(?<=[\w-]:) +", r"\1", style[0]), text)
 
 
 def imports(source):

@@ -12,9 +12,9 @@ STILL_BYTES = 12_000  # of them, kept free for the still pictures and their sent
 
 # The page's theme puts a light box behind outputs and pictures, in the dark too: not behind ours.
 STYLE = (
-    ".text_html:has(>.attn-explorer){background:none!important;color:inherit!important;padding:0!important;overflow:visible!important}"
-    ".attn-explorer figure{margin:0}"
-    ".attn-explorer figure img{background:none!important;padding:0!important;max-width:49%;margin-right:1%}"
+    ".text_html.text_html:has(>.attn-explorer){background:none!important;color:inherit!important;padding:0!important;"
+    "overflow:visible!important}.attn-explorer figure{margin:0}"
+    "html .attn-explorer figure img{background:none!important;padding:0!important;max-width:49%;margin-right:1%}"
 )
 
 
@@ -33,8 +33,8 @@ def static_page(state, data, stills, summary):
     key = f"{zlib.crc32(payload.encode()):08x}"
     summary = html.escape(summary[:1].upper() + summary[1:])
     pictures = "".join(f'<img src="{url}" alt="{title}, {what}">' for what, url in stills)
-    return f"""<div class="attn-explorer" data-key="{key}"><style>{STYLE}</style>
-<figure role="group" aria-label="{title}">{pictures}
+    return f"""<style>{STYLE}</style>
+<div class="attn-explorer" data-key="{key}"><figure role="group" aria-label="{title}">{pictures}
 <figcaption><strong>{title}</strong> – {summary}. <em>A still: run the cell, or allow scripts, to explore.</em></figcaption></figure></div>
 <script type="module">
 {joined()}

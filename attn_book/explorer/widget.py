@@ -138,7 +138,7 @@ def explore(
     return Explorer(spec, maps, query=start, choice=choice or {}, view=view, pictures=(source, target))
 
 
-class Index(traitlets.Int):
+class _Index(traitlets.Int):
     """An integer trait that takes NumPy's integers, too."""
 
     def validate(self, obj, value):
@@ -158,7 +158,7 @@ class Explorer(anywidget.AnyWidget):
     """
 
     _esm = joined()
-    query = Index(0).tag(sync=True)
+    query = _Index(0).tag(sync=True)
     choice = traitlets.Dict().tag(sync=True)
     view = traitlets.Enum(("overlay", "map"), "overlay").tag(sync=True)
     _spec = traitlets.Dict().tag(sync=True)

@@ -15,8 +15,8 @@ export const PLAIN = Array.from({ length: 256 }, (_, i) => viridis(i / 255).map(
 export const LIGHT = PLAIN.map((colour, i) => colour.map((c) => Math.round(c * Math.min(1, 1.15 * (i / 255) ** 0.55))));
 
 export const colourOf = (t, colours = PLAIN) => colours[Math.round(Math.min(Math.max(t, 0), 1) * 255)];
-export const gradient = (colours) =>
-  `linear-gradient(90deg, ${colours.filter((_, i) => i % 15 === 0).map((c) => `rgb(${c})`).join(", ")})`;
+export const css = (colour) => `rgb(${colour})`;
+export const gradient = (colours) => `linear-gradient(90deg, ${colours.filter((_, i) => i % 15 === 0).map(css).join(", ")})`;
 
 // Black or white, whichever contrasts more: at least 4.58, by the relative luminance of WCAG.
 export function inkOn(colour) {

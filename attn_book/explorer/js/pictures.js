@@ -1,6 +1,6 @@
 // The two panes where queries or keys lie on a picture. Panes read the state and are { node, redraw, stop }.
 
-import { colourOf, inkOn, LIGHT, PLAIN, QUERY } from "./colours.js";
+import { colourOf, css, inkOn, LIGHT, PLAIN, QUERY } from "./colours.js";
 import { h } from "./dom.js";
 import { gridLines, outline, paint, rectOf, repainted, ring, tag, write } from "./drawing.js";
 import { fixed, format } from "./maps.js";
@@ -59,7 +59,7 @@ export function targetPicture(state, callbacks) {
       return;
     }
     colours.forEach((colour, i) => {
-      ctx.fillStyle = `rgb(${colour})`;
+      ctx.fillStyle = css(colour);
       ctx.fillRect(...rectOf(keys, i, size));
     });
   }
@@ -75,7 +75,7 @@ export function targetPicture(state, callbacks) {
     paintKeys(ctx, size, colours);
     ctx.globalCompositeOperation = "source-over";
     if (keys.kind === "boxes") {
-      colours.forEach((colour, i) => outline(ctx, rectOf(keys, i, size), `rgb(${colour})`, size, { line: 1.5 }));
+      colours.forEach((colour, i) => outline(ctx, rectOf(keys, i, size), css(colour), size, { line: 1.5 }));
     }
     gridLines(ctx, keys, size);
   }

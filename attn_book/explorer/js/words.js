@@ -1,6 +1,6 @@
 // The two panes where queries or keys are words: radio buttons that ask, bars that answer.
 
-import { colourOf } from "./colours.js";
+import { colourOf, css } from "./colours.js";
 import { radios } from "./controls.js";
 import { h } from "./dom.js";
 import { fixed } from "./maps.js";
@@ -26,7 +26,7 @@ export function targetWords(state) {
     rows.forEach(({ node, bar, value }, i) => {
       const t = state.shown[i];
       bar.style.width = `${100 * t}%`;
-      bar.style.background = `rgb(${colourOf(0.25 + 0.65 * t)})`;
+      bar.style.background = css(colourOf(0.25 + 0.65 * t));
       value.textContent = fixed(maps.value(map, i), maps.top(map));
       node.classList.toggle("best", maps.best[map] === i);
     });
