@@ -78,16 +78,23 @@ def test_the_recipe_is_the_one_that_gave_the_runs(results):
 
 
 def test_a_short_run_gives_the_recorded_numbers_again(results):
-    """Within what another processor or linear algebra changes in so short a run, which is far less than a change of the program."""
+    """Within what another processor or linear algebra may change.
+
+    In chapter 7's 40 steps, without oneDNN the loss moves by 3e-5 of itself and shares of right answers by 0.001; no weight
+    decay moves the loss by 5e-4, a learning rate 3 % higher by 2e-3.
+    """
     checks = results.part("check")
     assert checks, "the plan has no short run that can be repeated"
+    changed = results.changed() or "nothing of ours, so it may be another machine or version"
     for recorded in checks:
         again = perform(results.recipe, {"seed": recorded["seed"], "settings": recorded["settings"]})["scores"]
-        changed = results.changed() or "nothing of ours (another machine or version?)"
-        np.testing.assert_allclose(
-            list(again.values()), [recorded["scores"][name] for name in again], rtol=0.02, atol=0.01,
-            err_msg=f"{results.path.name} is no longer what the code gives; changed since: {changed}. Re-run: {results.command}",
-        )  # fmt: skip
+        assert again.keys() == recorded["scores"].keys()
+        for name, score in again.items():
+            near = {"rtol": 3e-4} if name == "loss" else {"rtol": 0.02, "atol": 0.005}
+            message = (
+                f"{name} in {results.path.name} is not what the code gives; changed since: {changed}. Re-run: {results.command}"
+            )
+            np.testing.assert_allclose(score, recorded["scores"][name], **near, err_msg=message)
 
 
 def test_every_group_had_the_same_grid_and_the_best_lies_inside(results):
