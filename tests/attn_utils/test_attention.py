@@ -493,6 +493,7 @@ def test_forward_stores_nothing():
     [
         ({"dim": 10, "heads": 3}, "dim must be a multiple of heads, got dim=10 and heads=3"),
         ({"dim": 10, "heads": 0}, "heads must be an integer of at least 1, got 0"),
+        ({"dim": 10, "heads": 2, "context_dim": 0}, "context_dim must be an integer of at least 1, got 0"),
         ({"dim": 10, "heads": 2, "dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
     ],
 )

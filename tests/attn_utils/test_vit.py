@@ -206,6 +206,21 @@ def test_blocks_that_know_no_masks_fit_in():
     assert model(torch.randn(B, 3, 6, 10)).shape == (B, 7)
 
 
+@pytest.mark.parametrize(
+    "make, sizes",
+    [
+        (ViT, SMALL | {"image_size": 6, "channels": 3}),
+        (PatchEmbed, {"patch": 2, "dim": 4, "channels": 3}),
+        (Block, {"dim": 6, "heads": 2}),
+    ],
+)
+def test_sizes_are_integers_of_python_or_numpy(make, sizes):
+    make(**{name: np.int64(size) for name, size in sizes.items()})
+    for name in sizes:
+        with pytest.raises(ValueError, match=f"^{name} must be an integer of at least [01], got 2.0$"):
+            make(**sizes | {name: 2.0})
+
+
 def test_vit_takes_another_stem():
     stem = nn.Conv2d(3, 12, 3, stride=2, padding=1)
     model = ViT(**SMALL, stem=stem)
@@ -214,6 +229,9 @@ def test_vit_takes_another_stem():
 
 
 def test_vit_rejects():
+    for size in ((6, 2.0), (2.0, 6)):
+        with pytest.raises(ValueError, match="^image_size must be an integer of at least 1, got 2.0$"):
+            ViT(**SMALL | {"image_size": size})
     for size in ((6, 8), (8, 6)):
         with pytest.raises(ValueError, match=f"^patch must divide height and width, got patch=4 for {size[0]} × {size[1]}$"):
             ViT(**SMALL | {"patch": 4, "image_size": size})
