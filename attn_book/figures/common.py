@@ -50,7 +50,7 @@ def panels(count, *, columns, cell, ratio=1.0, lines=1):
 
 
 def colour_bar(axes, label, *, cmap=WEIGHTS, low=0.0, high=1.0, ticks=None, norm=None):
-    """A bar below `axes` (one or several) that says which colour is which number.
+    """A bar below `axes` (one, or a list of several) that says which colour is which number.
 
     Args:
         axes: Axes of one figure.
@@ -60,17 +60,19 @@ def colour_bar(axes, label, *, cmap=WEIGHTS, low=0.0, high=1.0, ticks=None, norm
         ticks: ``{place: text}``; by default matplotlib chooses a few numbers.
         norm: Where colours are no even steps of the number, in place of low and high.
     """
-    axes = np.atleast_1d(axes).tolist()
     norm = norm or Normalize(low, high)
-    mappable = ScalarMappable(norm, cmap)
-    bar = axes[0].figure.colorbar(mappable, ax=axes, location="bottom", shrink=0.7, aspect=28, pad=0.03)
+    if np.ndim(axes):
+        where = {"ax": axes, "location": "bottom", "shrink": 0.7, "aspect": 28, "pad": 0.03}
+    else:  # inside its own axes, so that panels in a row stay of one size
+        where = {"cax": axes.inset_axes([0.1, -0.13, 0.8, 0.06]), "orientation": "horizontal"}
+    bar = np.ravel(axes)[0].figure.colorbar(ScalarMappable(norm, cmap), **where)
     bar.solids.remove()  # 256 rectangles; a picture of one row says the same
     extent = (norm.vmin, norm.vmax, 0, 1)
     bar.ax.imshow(np.linspace(norm.vmin, norm.vmax, 256)[None], cmap=cmap, norm=norm, extent=extent, aspect="auto")
     bar.outline.set_visible(False)
     bar.set_label(label)
     if ticks is None:
-        bar.ax.locator_params(axis="x", nbins=4)
+        bar.ax.locator_params(axis="x", nbins=4 if np.ndim(axes) else 2)
     else:
         bar.set_ticks(list(ticks), labels=list(ticks.values()))
 

@@ -24,7 +24,7 @@ def svg_of(fig) -> str:
     """
     text = io.StringIO()
     unnamed = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    fig.savefig(text, format="svg", bbox_inches="tight", pad_inches=0.04, transparent=True, metadata=unnamed)
+    fig.savefig(text, format="svg", bbox_inches="tight", pad_inches=0.05, transparent=True, metadata=unnamed)
     root = ElementTree.fromstring(text.getvalue())
     root.remove(root.find(f"{SVG}defs"))  # one rule for every element of the page it is inlined in; here for its own:
     root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
