@@ -23,6 +23,7 @@ def joined(folder=FOLDER, entry=ENTRY):
 
     Modules import by name from a file beside them, `import { a, b } from "./other.js";`, on one line, and export declarations.
     They share one scope once they are joined, so a name stands for one thing at the top level of all of them.
+    Template texts may not be nested, for signs outside texts lose the spaces around them.
 
     Raises:
         ValueError: an import of a file that is not there, of a name it does not export, in another form, or in a circle;

@@ -54,6 +54,15 @@ def test_a_click_chooses_and_says_what_is_seen(shown):
     assert page.get_by_role("group", name="Looking").count() == 1
 
 
+def test_maps_of_any_length_in_bytes_arrive(shown):
+    views = {}
+    for seed in range(40):
+        view = explore(PICTURE, weights(35, 33, seed=seed), queries=(5, 7), keys=(3, 11))
+        views.setdefault(len(view._data) % 4, view)
+    assert sorted(views) == [0, 1, 2, 3]
+    shown(*views.values())
+
+
 def test_hovering_previews_and_leaving_returns(shown):
     page = shown(grid_view())
     source, where = page.get_by_role("slider", name="Query"), page.locator(".where")
