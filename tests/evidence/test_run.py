@@ -1,12 +1,16 @@
 """Doing the runs of a plan: here, again after an interruption, and on a cluster that loses a worker midway."""
 
 import os
+import sys
+import types
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
+from evidence import recipe as recipes
 from evidence import run as runner
-from evidence.recipe import Recipe
+from evidence.recipe import Recipe, perform
 from evidence.record import Record, read
 
 SESSION = {"command": "c", "date": "2026-01-02"}
@@ -120,3 +124,67 @@ def test_a_cluster_that_loses_a_worker_loses_no_run_and_does_none_twice(tmp_path
     assert len(begun) > 16, "the victim had begun a run that another took over"
     wanted = sorted([("first", seed, seed) for seed in seeds] + [("second", seed, 28 * seed) for seed in seeds])
     assert sorted((run["part"], run["seed"], run["scores"]["product"]) for run in read(record.path)) == wanted
+
+
+@pytest.fixture
+def command_line(tmp_path, monkeypatch):
+    """`python -m evidence.run` on a chapter 99 of two tuning runs and a report, in one thread; returns what is in its file then."""
+    for folder in ("evidence/plans", "results"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "evidence" / "plans" / "ch99.py").touch()
+    (tmp_path / "toy.py").write_text("def run(seed, *, x):\n    return {'score': seed + x}\n", encoding="utf-8")
+    plan = types.ModuleType("evidence.plans.ch99")
+    plan.RECIPE, plan.xs = "toy.py", (1, 2)
+    plan.plan = lambda runs: [
+        {"part": "report" if x == 2 else "tuning", "group": "g", "seed": 0, "settings": {"x": x}} for x in plan.xs
+    ]
+    monkeypatch.setitem(sys.modules, plan.__name__, plan)
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    monkeypatch.setattr(recipes, "ROOT", tmp_path)
+    performed = []
+    monkeypatch.setattr(runner, "perform", lambda recipe, run: performed.append(run["settings"]["x"]) or perform(recipe, run))
+    monkeypatch.setattr(runner, "_workers", lambda *_: ThreadPoolExecutor(1))
+
+    def call(*arguments):
+        performed.clear()
+        runner.main(["99", *arguments])
+        path = tmp_path / "results" / "ch99.json"
+        return sorted(performed), [run["settings"]["x"] for run in read(path)] if path.exists() else []
+
+    call.plan, call.recipe = plan, tmp_path / "toy.py"
+    return call
+
+
+def test_what_is_there_is_kept_and_what_is_missing_is_added(command_line):
+    assert command_line("--only", "report") == ([2], [2])
+    assert command_line() == ([1], [2, 1])
+    assert command_line() == ([], [2, 1])
+    command_line.plan.xs = (1, 3)
+    assert command_line() == ([3], [1, 3])
+    assert command_line("--fresh") == ([1, 3], [1, 3])
+
+
+def test_runs_of_another_recipe_are_made_again_unless_asked(command_line, capsys):
+    command_line()
+    command_line.recipe.write_text("def run(seed, *, x):\n    return {'score': seed - x}\n", encoding="utf-8")
+    assert command_line("--keep-changed") == ([], [2, 1])
+    assert command_line("--dry-run") == ([], [2, 1])
+    assert "2 runs were made with other code" in capsys.readouterr().out
+    assert command_line() == ([1, 2], [2, 1])
+
+
+def test_a_dry_run_counts(command_line, capsys):
+    assert command_line("--dry-run") == ([], [])
+    assert "1 runs planned so far,   1 to be done" in capsys.readouterr().out
+
+
+def test_a_part_that_waits_for_another_says_so(command_line):
+    command_line.plan.xs = (None,)
+    with pytest.raises(SystemExit, match="waiting for runs that are not wanted"):
+        command_line("--only", "tuning")
+
+
+def test_an_unknown_chapter_is_refused(command_line, capsys):
+    with pytest.raises(SystemExit):
+        runner.main(["42"])
+    assert "invalid choice: '42'" in capsys.readouterr().err
