@@ -18,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LEDGER, PAGE = ROOT / "book" / "ledger.toml", ROOT / "book" / "ledger.md"
+PACKAGES = ("attn_utils", "attn_book", "evidence")
 KEYS = {"code", "check", "of", "note"}
 LABEL = re.compile(r"\$\$\s*\((eq-[\w-]+)\)|:label:\s*(eq-[\w-]+)")
 MENTION = re.compile(r"\beq-[a-z0-9]+(?:-[a-z0-9]+)+\b")
@@ -128,13 +129,10 @@ def problems(ledger):
             wrong.append(f"{label}: needs code and check, or the equation it belongs to (of = ...)")
         wrong += [f"{label}: there is no {one}" for one in entry.get("code", []) if not _is_code(one)]
         wrong += [f"{label}: there is no {one}" for one in entry.get("check", []) if not _is_check(one)]
-    sources = {
-        p.name: p.read_text(encoding="utf8")
-        for folder in ("attn_utils", "attn_book", "tests")
-        for p in (ROOT / folder).rglob("*.py")
-    }
-    sources.pop("test_ledger.py", None)  # it names equations that are not there, to see whether that is noticed
-    sources |= {page.path.name: page.code for page in pages().values()}
+    files = [p for folder in (*PACKAGES, "tests") for p in (ROOT / folder).rglob("*.py")]
+    sources = {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf8") for p in files}
+    del sources["tests/tools/test_ledger.py"]  # it names equations that are not there, to see whether that is noticed
+    sources |= {page.path.relative_to(ROOT).as_posix(): page.code for page in pages().values()}
     for name, source in sources.items():
         wrong += [
             f"{name}: speaks of {label}, which is no equation" for label in sorted(set(MENTION.findall(source)) - known.keys())
@@ -143,11 +141,20 @@ def problems(ledger):
 
 
 def _is_code(text):
-    """attn_utils.file.name, or "04: name" for a name that chapter 4 defines."""
+    """package.file.name, with subpackages too, or "04: name" for a name that chapter 4 defines."""
     if match := re.fullmatch(r"(\w+): (\w+)", text):
         return match[1] in pages() and match[2] in pages()[match[1]].names
-    match = re.fullmatch(r"attn_utils\.(\w+)\.([\w.]+)", text)
-    return bool(match) and match[2] in _functions(f"attn_utils/{match[1]}.py")
+    path, name = _split(text)
+    return path is not None and name in _functions(path)
+
+
+def _split(text):
+    """attn_book.data.scenes.Scene.draw -> ("attn_book/data/scenes.py", "Scene.draw"); (None, text) where there is no such file."""
+    parts = text.split(".")
+    ends = [end for end in range(2, len(parts)) if (ROOT / "/".join(parts[:end])).with_suffix(".py").is_file()]
+    if parts[0] not in PACKAGES or not ends:
+        return None, text
+    return "/".join(parts[: ends[0]]) + ".py", ".".join(parts[ends[0] :])
 
 
 def _is_check(text):
@@ -196,8 +203,8 @@ def _row(label, heading, entry):
 
 
 def _code_link(text):
-    if text.startswith("attn_utils."):
-        return f"{{py:obj}}`{text.removeprefix('attn_utils.')} <{text}>`"
+    if text.startswith(tuple(f"{package}." for package in PACKAGES)):
+        return f"{{py:obj}}`{text.partition('.')[2]} <{text}>`"
     chapter, name = text.split(": ")
     where = pages()[chapter]
     return f"[`{name}`](../{where.path.relative_to(ROOT).as_posix()}#{_anchor(where.names[name])})"

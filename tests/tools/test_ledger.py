@@ -36,10 +36,19 @@ def test_an_equation_without_an_entry_is_found():
         ({"code": ["04: no_such"], "check": ["04: gap"]}, "there is no 04: no_such"),
         ({"code": ["99: softmax"], "check": ["04: gap"]}, "there is no 99: softmax"),
         (
-            {"code": ["04: softmax"], "check": ["tests/test_reference.py::test_no_such"]},
-            "there is no tests/test_reference.py::test_no",
+            {"code": ["04: softmax"], "check": ["tests/attn_utils/test_reference.py::test_no_such"]},
+            "there is no tests/attn_utils/test_reference.py::test_no",
         ),
-        ({"code": ["04: softmax"], "check": ["tests/test_reference.py::make_mask"]}, "there is no tests/test_reference.py::make"),
+        (
+            {"code": ["04: softmax"], "check": ["tests/attn_utils/test_reference.py::make_mask"]},
+            "there is no tests/attn_utils/test_reference.py::make",
+        ),
+        (
+            {"code": ["04: softmax"], "check": ["tests/test_reference.py::test_loops_numpy_torch_and_sdpa_agree"]},
+            "there is no tests/test_reference.py::test_loops",
+        ),
+        ({"code": ["attn_book.data.scenes.no_such"], "check": ["04: gap"]}, "there is no attn_book.data.scenes.no_such"),
+        ({"code": ["attn_book.scenes.make_scenes"], "check": ["04: gap"]}, "there is no attn_book.scenes.make_scenes"),
         ({"code": ["04: softmax"], "check": ["04: a claim nobody made"]}, "there is no 04: a claim nobody made"),
         ({"code": ["04: softmax"]}, "needs code and check"),
         ({"check": ["04: gap"]}, "needs code and check"),
@@ -51,6 +60,27 @@ def test_an_equation_without_an_entry_is_found():
 def test_a_wrong_entry_is_found(entry, text):
     entries = copy.deepcopy(ENTRIES) | {"eq-formula-not-there": entry}
     assert any(found.startswith("eq-formula-not-there: ") and text in found for found in ledger.problems(entries))
+
+
+@pytest.mark.parametrize(
+    "name", ["attn_utils.attention.MultiHeadAttention.forward", "attn_book.claims.claim", "attn_book.data.scenes.scenes"]
+)
+def test_code_of_every_package_is_found(name):
+    assert ledger._is_code(name)
+    assert ledger._code_link(name) == f"{{py:obj}}`{name.split('.', 1)[1]} <{name}>`"
+
+
+def test_an_equation_that_is_gone_is_missed_in_every_file_that_speaks_of_it(monkeypatch, tmp_path):
+    for path in ("attn_book/exercises/ch01.py", "attn_book/figures/ch01.py", "evidence/run.py", "tests/tools/test_ledger.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(f'"""See eq-{path.split("/")[1].split(".")[0]}-gone."""', encoding="utf8")
+    monkeypatch.setattr(ledger, "ROOT", tmp_path)
+    monkeypatch.setattr(ledger, "pages", dict)
+    assert ledger.problems({}) == [
+        "attn_book/exercises/ch01.py: speaks of eq-exercises-gone, which is no equation",
+        "attn_book/figures/ch01.py: speaks of eq-figures-gone, which is no equation",
+        "evidence/run.py: speaks of eq-run-gone, which is no equation",
+    ]
 
 
 def test_what_is_read_from_a_page(tmp_path):
