@@ -26,9 +26,10 @@ def document(views, theme=""):
     return head + "\n".join(f'<div class="text_html">{view.to_html()}</div>' for view in views) + "</body></html>"
 
 
-# As in pydata-sphinx-theme: boxes behind outputs and pictures.
+# As in pydata-sphinx-theme: boxes behind outputs and pictures; as in VS Code: white behind widgets.
 THEME = """html[data-theme=dark] { background: #12181f; color: #dce3ea }
-html[data-theme=dark] .text_html:not(:has(table.dataframe)), html[data-theme=dark] img { background: #ced6dd; color: #1a222b; padding: .5rem }"""
+html[data-theme=dark] .text_html:not(:has(table.dataframe)), html[data-theme=dark] img { background: #ced6dd; color: #1a222b; padding: .5rem }
+.cell-output-ipywidget-background { background: #fff !important }"""
 
 
 def at(stage, row, col, rows, cols):

@@ -1,6 +1,7 @@
 """The explorer's static form in a real browser, from a file, with the network refused."""
 
 import io
+import types
 
 import numpy as np
 import pytest
@@ -292,6 +293,13 @@ def test_no_light_box_stays_behind_it_in_the_dark(shown):
     page = shown(grid_view(), theme="dark")
     box = "(({ backgroundColor, padding }) => [backgroundColor, padding])(getComputedStyle(document.querySelector('.text_html')))"
     assert page.evaluate(box) == ["rgba(0, 0, 0, 0)", "0px"]
+
+
+def test_vs_code_puts_no_white_behind_it(shown):
+    inside = f'<div class="cell-output-ipywidget-background">{grid_view().to_html()}</div>'
+    page = shown(types.SimpleNamespace(to_html=lambda: inside), theme="")
+    box = page.locator(".cell-output-ipywidget-background")
+    assert box.evaluate("e => getComputedStyle(e).backgroundColor") == "rgba(0, 0, 0, 0)"
 
 
 @pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
