@@ -83,7 +83,8 @@ def perform(recipe, run):
         run: dict with "seed" and "settings", and whatever else shall stay beside the result.
 
     Returns:
-        The run with "scores", "seconds", and "origin": machine, versions and hashes of the code as they are where it ran.
+        The run with "scores", "seconds", and "origin": machine, versions and hashes of the code as they are where it ran. A
+        training that diverged (`fit` raises FloatingPointError) has the one score "diverged".
     """
     import torch
 
@@ -91,7 +92,10 @@ def perform(recipe, run):
     made_with = origin(recipe)  # before the modules are imported, for somebody may be editing them
     function = _namespace(recipe).run
     start = time.perf_counter()
-    scores = function(seed=run["seed"], **run["settings"])
+    try:
+        scores = function(seed=run["seed"], **run["settings"])
+    except FloatingPointError:
+        scores = {"diverged": 1}
     seconds = round(time.perf_counter() - start, 1)
     return {**run, "scores": {name: short(value) for name, value in scores.items()}, "seconds": seconds, "origin": made_with}
 

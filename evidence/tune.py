@@ -1,6 +1,7 @@
 """Tuning with one grid for all: it is widened until no model's best value lies at an edge of it."""
 
 import itertools
+import math
 
 
 def tune(runs, groups, axes, score, *, bounds=None, most=6):
@@ -10,7 +11,7 @@ def tune(runs, groups, axes, score, *, bounds=None, most=6):
         runs: all runs so far; those of part "tuning" count.
         groups: the groups that are tuned, each by itself and all on the same grid.
         axes: {name of a setting: values to begin with}, at least three each.
-        score: function of a run; the highest is the best.
+        score: function of a run; the highest is the best. A run that diverged is the worst.
         bounds: {name: value} that an axis cannot leave, such as a weight decay of 0. What is best there is not at an edge.
         most: values that an axis may come to have; there widening stops.
 
@@ -28,7 +29,8 @@ def tune(runs, groups, axes, score, *, bounds=None, most=6):
     scores = {group: {} for group in groups}
     for run in runs:
         if run["part"] == "tuning" and run["group"] in scores:
-            scores[run["group"]][tuple(run["settings"][name] for name in axes)] = score(run)
+            point = tuple(run["settings"][name] for name in axes)
+            scores[run["group"]][point] = -math.inf if "diverged" in run["scores"] else score(run)
     while True:
         points = list(itertools.product(*axes.values()))
         grid = [dict(zip(axes, point)) for point in points]

@@ -84,6 +84,11 @@ def test_a_run_says_what_it_was_made_with():
     assert "torch threads: 1" in done["origin"]["machine"]
 
 
+def test_a_run_that_diverged_says_so():
+    recipe = Recipe("a", "def run(seed):\n    raise FloatingPointError('the loss is nan')\n")
+    assert perform(recipe, {"seed": 0, "settings": {}})["scores"] == {"diverged": 1}
+
+
 def test_a_notebook_gives_its_tagged_cells(tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "ROOT", tmp_path)
     cells = [([], "1 / 0"), (["recipe"], "a = 1"), (["recipe", "hide-cell"], "def run(seed):\n    return {'a': a}")]

@@ -1,5 +1,7 @@
 """Tuning: one grid for all, widened until the best value of every model lies inside it."""
 
+import math
+
 import pytest
 
 from evidence.tune import tune
@@ -8,8 +10,8 @@ AXES = {"lr": (0.001, 0.003, 0.01), "decay": (0.0, 0.1, 1.0)}
 BOUNDS = {"decay": 0.0}
 
 
-def explore(peaks, rounds=20, **options):
-    """Tune models whose score falls with the distance from their peak, (lr, decay) each."""
+def explore(peaks, rounds=20, highest=math.inf, **options):
+    """Tune models whose score falls with the distance from their peak, (lr, decay) each; above `highest` they diverge."""
 
     def score(run):
         lr, decay = peaks[run["group"]]
@@ -23,7 +25,10 @@ def explore(peaks, rounds=20, **options):
         assert best == {group: {"lr": None, "decay": None} for group in peaks}
         done = {(run["group"], *run["settings"].values()) for run in runs}
         new = [(group, point) for group in peaks for point in grid if (group, *point.values()) not in done]
-        runs += [{"part": "tuning", "group": group, "settings": point} for group, point in new]
+        runs += [
+            {"part": "tuning", "group": group, "settings": point, "scores": {"diverged": 1} if point["lr"] > highest else {}}
+            for group, point in new
+        ]
     raise AssertionError("never done")
 
 
@@ -55,6 +60,12 @@ def test_widening_stops():
     grid, best, _ = explore({"a": (10.0, 0.1)}, most=5)
     assert len({point["lr"] for point in grid}) == 5
     assert best["a"]["lr"] == max(point["lr"] for point in grid)
+
+
+def test_what_diverged_is_the_worst():
+    grid, best, _ = explore({"a": (0.03, 0.1)}, highest=0.02)
+    assert best == {"a": {"lr": 0.01, "decay": 0.1}}
+    assert max(point["lr"] for point in grid) == 0.03
 
 
 def test_other_parts_do_not_count():
