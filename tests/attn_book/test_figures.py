@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attn_book.figures import ch02, ch06, ch07, common
+from attn_book.figures import ch01, ch02, ch03, ch04, ch06, ch07, common, style
 
 matplotlib.use("Agg")
 
@@ -53,8 +53,7 @@ def test_number_grids_write_every_number():
 
 def test_responses_mark_each_query_on_the_right_cell():
     fig = common.responses(np.zeros((40, 60)), np.zeros((2, 4, 6)), [(0, 0), (3, 5)])
-    assert len(fig.axes) == 3
-    assert [ax.lines[0].get_xydata().tolist() for ax in fig.axes[1:]] == [[[5.0, 5.0]], [[55.0, 35.0]]]
+    assert [ax.lines[0].get_xydata().tolist() for ax in fig.axes[1:3]] == [[[5.0, 5.0]], [[55.0, 35.0]]]
 
 
 def test_curves_draw_series_and_bands():
@@ -75,10 +74,99 @@ def test_pictures_return_a_figure():
 
 
 def test_query_maps_leave_out_what_may_not_be_asked():
-    fig = common.query_maps(np.zeros((6, 8)), [[[np.nan, 2.0], [1.0, 0.0]]], (1, 0), ["a"], columns=2)
+    fig = common.query_maps(np.zeros((6, 8)), [[[np.nan, 2.0], [1.0, 0.0]]], (1, 0), ["a"])
     shown = fig.axes[1].images[0]
     assert shown.get_clim() == (0, 2)
     assert np.ma.getmaskarray(shown.get_array()).tolist() == [[True, False], [False, False]]
+
+
+@pytest.mark.parametrize(
+    ("weights", "note"),
+    [
+        (np.full((2, 2), 0.25), "max 0.25, 4.0 keys"),
+        ([[1.0, 0.0], [np.nan, 0.0]], "max 1, 1.0 keys"),
+        (np.full((30, 40), 1 / 1200), "max 0.00083, 1,200 keys"),
+        ([[0.5, 0.25, 0.25]], "max 0.5, 2.8 keys"),  # 2 ** 1.5
+    ],
+)
+def test_the_note_says_the_largest_weight_and_the_effective_keys(weights, note):
+    assert common.weight_note(np.asarray(weights)) == note
+
+
+def test_maps_of_weights_of_their_own_scale_say_so():
+    maps = np.stack([np.full((2, 3), 1 / 6), np.eye(2, 3) / 2])
+    for fig in (
+        common.query_maps(np.zeros((4, 6)), maps, (0, 0), ["a", "b"]),
+        common.responses(np.zeros((4, 6)), maps, [(0, 0), (1, 1)], titles=["a", "b"]),
+    ):
+        assert [ax.get_title() for ax in fig.axes[1:3]] == ["a\nmax 0.17, 6.0 keys", "b\nmax 0.5, 2.0 keys"]
+        assert [ax.images[-1].get_clim() for ax in fig.axes[1:3]] == [(0, 1 / 6), (0, 0.5)]
+        bar = fig.axes[-1]
+        assert (bar.get_xlabel(), [text.get_text() for text in bar.get_xticklabels()]) == (
+            "weight, in each map from 0 to its largest",
+            ["0", "max"],
+        )
+
+
+@pytest.mark.parametrize(("cmap", "low"), [(style.WEIGHTS, 0), (style.SIGNED, -3)])
+def test_maps_with_a_label_share_one_scale(cmap, low):
+    fig = common.query_maps(np.zeros((4, 6)), [[[0.0, 1.0]], [[-3.0, 2.0]]], None, ["a", "b"], cmap=cmap, label="push")
+    assert [ax.images[0].get_clim() for ax in fig.axes[1:3]] == [(low, 3)] * 2
+    assert fig.axes[-1].get_xlabel() == "push"
+    assert fig.axes[-1].get_xlim() == (low, 3)
+
+
+def test_pictures_with_a_label_share_one_scale_and_with_several_have_one_each():
+    colour, low, high = np.zeros((4, 4, 3)), np.full((4, 4), -1.0), np.eye(4)
+    fig = common.pictures([colour, low, high], columns=2, label="numbers")
+    assert [ax.images[0].get_clim() for ax in fig.axes[1:3]] == [(-1, 1)] * 2
+    assert fig.axes[-1].get_xlabel() == "numbers"
+    fig = common.pictures([colour, high, 2 * high], columns=2, label=[None, "one", "two"])
+    bars = [ax.child_axes[0] for ax in fig.axes if ax.child_axes]
+    assert [(bar.get_xlabel(), bar.get_xlim()) for bar in bars] == [("one", (0, 1)), ("two", (0, 2))]
+
+
+def test_a_colour_bar_shows_the_colours_of_the_map():
+    """Also where colours are no even steps: the bar at 0.25 has the colour that 0.25 has in the panel."""
+    fig = ch01.receptive_fields([np.array([[0.25, 1.0]])], ["a"], reach=[None])
+    panel, bar = fig.axes[0].images[0], fig.axes[-1].images[0]
+    x = round(0.25 * (bar.get_array().size - 1))
+    np.testing.assert_allclose(panel.to_rgba(panel.get_array())[0, 0], bar.to_rgba(bar.get_array())[0, x], atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1e-3, "0.001"), (1, "1"), (1e4, "10,000"), (1e-31, "10⁻³¹"), (1e6, "10⁶"), (0.1, "0.1")]
+)
+def test_powers_of_ten_are_written_in_one_size(value, text):
+    assert common.power_of_ten(value) == text
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda maps: common.pictures(list(maps), label="weight"),
+        lambda maps: common.query_maps(maps[0], maps, (0, 0), ["a", "b"]),
+        lambda maps: common.responses(maps[0], maps, [(0, 0), (1, 1)]),
+        lambda maps: common.spotlights(maps[:, :, :, None].expand(-1, -1, -1, 3)[0], maps, [(0, 0), (1, 1)]),
+        lambda maps: common.number_grids(list(maps)),
+        lambda maps: common.curves(
+            {"a": maps[0, 0], "b": (maps[0, 0], maps[0, 1], maps[0, 0], maps[0, 1])}, xlabel="x", ylabel="y"
+        ),
+        lambda maps: common.bars(["a", "b", "c"], maps[0, 0], xlabel="x"),
+        lambda maps: ch01.receptive_fields(maps, ["a", "b"], reach=[None, None]),
+        lambda maps: ch01.gains(maps, ["a", "b"], ["c", "d"], xlabel="x"),
+        lambda maps: ch02.labelled_weights(maps[0], ["a", "b"], ["c", "d", "e"]),
+        lambda maps: ch03.array_strips([("", [("a", maps[0], "{:g}")])]),
+        lambda maps: ch04.picture_row(maps[0], 0, {"a": maps[0, 0]}),
+        lambda maps: ch06.channel_gates(["a", "b", "c"], ["red", "blue", "green"], maps[0, 0], {"SE": maps[0, 1]}),
+        lambda maps: ch06.point_paths(maps[0], maps[:, :, :2], (0, 0)),
+        lambda maps: ch07.heads_by_layer(maps[0], maps[:, :, [0, 1, 2, 0]], 0, 1),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_figures_take_tensors_of_any_precision_and_with_a_graph(draw, dtype):
+    maps = torch.tensor([[[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]]] * 2, dtype=dtype, requires_grad=True) * 1
+    assert draw(maps).axes
 
 
 def test_channel_gates_draw_a_panel_for_the_averages_and_one_for_each_gate():
@@ -126,5 +214,6 @@ def test_learning_curves_span_0_to_1_and_show_the_floor():
 def test_heads_by_layer_draws_a_map_for_each_and_outlines_the_two_cells():
     fig = ch07.heads_by_layer(np.zeros((3, 20, 20)), np.random.default_rng(0).random((2, 3, 25)), query=7, target=11)
     drawn = [ax for ax in fig.axes if ax.images]
-    assert len(drawn) == 1 + 2 * 3
+    assert len(drawn) == 1 + 2 * 3 + 1  # and the bar
+    assert {ax.images[0].get_clim() for ax in drawn[1:]} == {drawn[-1].images[0].get_clim()}, "one range of colours"
     assert [tuple(patch.get_xy()) for patch in drawn[1].patches] == [(2, 1), (1, 2)]
