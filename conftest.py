@@ -39,7 +39,7 @@ def pytest_assertrepr_compare(op, left, right):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Each notebook cell's report carries the peak memory of the kernel so far."""
+    """Each notebook cell's report carries the peak memory of the kernel so far, and the cell fails when that is too much."""
     report = yield
     kernel = getattr(item.parent, "kernel", None)
     if kernel is not None and call.when == "setup":
@@ -48,7 +48,11 @@ def pytest_runtest_makereport(item, call):
         if not hasattr(kernel, "memory"):
             kernel.memory = MemoryWatch(kernel.km.provisioner.pid)
     elif kernel is not None and call.when == "call":
+        from tools.kernel_memory import complaint
+
         report.user_properties.append(("kernel_mb", kernel.memory.peak_mb))
+        if report.passed and (text := complaint(kernel.memory.peak_mb)):
+            report.outcome, report.longrepr = "failed", text
     return report
 
 

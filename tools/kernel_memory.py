@@ -6,6 +6,19 @@ from pathlib import Path
 
 import psutil
 
+MOST_MB = 2048  # what a chapter promises to stay below, on a CPU
+
+
+def complaint(peak_mb):
+    """What to say of a kernel that has held so much, in words; None when that is within the promise."""
+    if peak_mb <= MOST_MB:
+        return None
+    import torch  # only when it matters: with CUDA its libraries alone take more
+
+    if torch.cuda.is_available():
+        return None
+    return f"the chapter's kernel has held {peak_mb:.0f} MB; chapters are to stay below {MOST_MB} MB"
+
 
 class MemoryWatch(threading.Thread):
     """Watches one process until it ends; `peak_mb` is the most resident memory it has held, in MB.
