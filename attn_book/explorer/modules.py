@@ -1,28 +1,29 @@
-"""The explorer's small ES modules, joined into the one that a page or a widget loads: no bundler is needed for that."""
+"""Small ES modules, joined into the one that a page or a widget loads: no bundler is needed for that."""
 
 import functools
+import posixpath
 import re
 from pathlib import Path
 
 FOLDER = Path(__file__).with_name("js")
 ENTRY = "mount.js"
 
-IMPORT = re.compile(r'^import \{ ([\w, ]+) \} from "\./([\w-]+\.js)";\n', re.MULTILINE)
+IMPORT = re.compile(r'^import \{ ([\w, ]+) \} from "(?:\./|(?=\.\./))((?:\.\./)*[\w/-]+\.js)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let) (\w+))", re.MULTILINE)
 DECLARATION = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.MULTILINE)
 UNREAD = re.compile(r"^\s*//.*\n|^[ \t]+|  // .*$|^\n", re.MULTILINE)  # comments, indentation, empty lines
 SPACED = re.compile(
     r'(`[^`]*`|"[^"]*")| *([=,?:{}()&|;<>+*]) *'
 )  # a text, which stays as it is, or a sign with the spaces around it
-STYLE = re.compile(r"^const CSS=`[^`]*`;", re.MULTILINE)
+STYLE = re.compile(r"^const \w*CSS=`[^`]*`;", re.MULTILINE)
 
 
 @functools.cache
 def joined(folder=FOLDER, entry=ENTRY):
     """One ES module: each file once, after those that it imports, and without what readers of a page need not load.
 
-    Modules import by name from a file beside them, `import { a, b } from "./other.js";`, on one line, and export declarations.
-    They share one scope once they are joined, so a name stands for one thing at the top level of all of them.
+    Modules import by name from a file beside them or in another folder, `import { a, b } from "./other.js";`, on one line, and
+    export declarations. They share one scope once they are joined, so a name stands for one thing at the top level of all of them.
     Template texts may not be nested, for signs outside texts lose the spaces around them.
 
     Raises:
@@ -39,7 +40,7 @@ def joined(folder=FOLDER, entry=ENTRY):
                 raise ValueError(f"{name}: {declared} is declared in {owners[declared]}, too")
             owners[declared] = name
         for imported, origin in imports(source):
-            if imported not in EXPORT.findall(sources[origin]):
+            if imported not in EXPORT.findall(sources[_from(name, origin)]):
                 raise ValueError(f"{name}: imports {imported}, which {origin} does not export")
     text = "\n".join(EXPORT.sub("", IMPORT.sub("", source)) for source in sources.values())
     text = SPACED.sub(lambda found: found[1] or found[2], UNREAD.sub("", text))
@@ -49,6 +50,11 @@ def joined(folder=FOLDER, entry=ENTRY):
 def imports(source):
     """Pairs (name, file) of what a module imports."""
     return [(name, origin) for names, origin in IMPORT.findall(source) for name in names.split(", ")]
+
+
+def _from(name, origin):
+    """The file that module `name` calls `origin`, relative to the folder of the first module."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), origin))
 
 
 def _in_order(folder, name, above):
@@ -61,5 +67,5 @@ def _in_order(folder, name, above):
     if re.search(r"^import\b", IMPORT.sub("", source), re.MULTILINE):
         raise ValueError(f'{name}: every import must read import {{ a, b }} from "./other.js"; on one line')
     for origin in dict.fromkeys(origin for _, origin in imports(source)):
-        yield from _in_order(folder, origin, (*above, name))
+        yield from _in_order(folder, _from(name, origin), (*above, name))
     yield name

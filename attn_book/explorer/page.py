@@ -1,4 +1,4 @@
-"""The static form of an explorer: one string of HTML with everything in it."""
+"""The static form of an explorer, or of another figure that a script draws: one string of HTML with everything in it."""
 
 import html
 import json
@@ -27,18 +27,34 @@ def static_page(state, data, stills, summary):
         stills: pairs (what it shows, data URL) of small pictures.
         summary: the sentence under them.
     """
-    title = html.escape(state["_spec"]["title"] or "Explorer")
-    payload = json.dumps({**state, "_data": as_text(data)}, separators=(",", ":"), ensure_ascii=False)
+    title, state = state["_spec"]["title"] or "Explorer", {**state, "_data": as_text(data)}
+    sentence = summary[:1].upper() + summary[1:]
+    return self_contained(joined(), "mountStatic", state, title, stills, sentence, "run the cell, or allow scripts, to explore")
+
+
+def self_contained(module, mount, payload, title, stills, sentence, invitation):
+    """A figure that a script draws, as HTML that stands in any page, any number of times, with no network.
+
+    Args:
+        module: text of an ES module.
+        mount: its function that draws the figure: mount(payload, element).
+        payload: what JSON can write.
+        title: names the figure.
+        stills: pairs (what it shows, data URL) of small pictures, seen until the script has run.
+        sentence: says what they show.
+        invitation: how to get more than that.
+    """
+    title = html.escape(title)
+    payload = json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
     payload = payload.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     key = f"{zlib.crc32(payload.encode()):08x}"
-    summary = html.escape(summary[:1].upper() + summary[1:])
     pictures = "".join(f'<img src="{url}" alt="{title}, {what}">' for what, url in stills)
     return f"""<style>{STYLE}</style>
 <div class="attn-explorer" data-key="{key}"><figure role="group" aria-label="{title}">{pictures}
-<figcaption><strong>{title}</strong> – {summary}. <em>A still: run the cell, or allow scripts, to explore.</em></figcaption></figure></div>
+<figcaption><strong>{title}</strong> – {html.escape(sentence)}. <em>A still: {invitation}.</em></figcaption></figure></div>
 <script type="module">
-{joined()}
-mountStatic({payload}, document.querySelector('.attn-explorer[data-key="{key}"]:not([data-ready])'));
+{module}
+{mount}({payload}, document.querySelector('.attn-explorer[data-key="{key}"]:not([data-ready])'));
 </script>"""
 
 
