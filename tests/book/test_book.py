@@ -1,6 +1,7 @@
 """The built book in a real browser, from disk, with the network refused: what a reader would see and what would bother them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,92 +12,14 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
+from tests.book.reading import READ_CARDS, READ_CONTRAST, READ_FIGURES, READ_INK, READ_OVERFLOW, READ_PAGE
+
 ROOT = Path(__file__).resolve().parents[2]
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 
-# Waits for MathJax, then reads the page. Formulas: Sphinx marks each with class "math"; MathJax puts a container in it.
-READ_PAGE = r"""
-async () => {
-  if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
-  const article = document.querySelector("article") || document.body;
-  const seen = [...article.querySelectorAll(".math")]
-    .filter(e => !e.closest("mjx-container, [aria-hidden=true], [role=presentation]"));
-  const unrendered = seen.filter(e => !e.querySelector("mjx-container")).map(e => e.textContent.slice(0, 60));
-  for (const e of document.querySelectorAll("mjx-merror, [data-mjx-error]")) {
-    const holder = e.closest("mjx-container");
-    unrendered.push("error: " + (e.getAttribute("data-mjx-error") || holder && holder.textContent || e.textContent).slice(0, 80));
-  }
-  const walker = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const text = walker.currentNode.data;
-    if (/\$\$|\\\(|\\\[|\\begin\{/.test(text) && !walker.currentNode.parentElement.closest("pre, code, script, style, textarea, mjx-container"))
-      unrendered.push("raw: " + text.trim().slice(0, 60));
-  }
-  const pictures = [...document.querySelectorAll("img, svg[role=img], canvas")]
-    .filter(e => !e.closest("mjx-container, [aria-hidden=true], [role=presentation]"));
-  const named = e => ["alt", "aria-label", "aria-labelledby"].map(name => e.getAttribute(name) || "").join("").trim() || e.querySelector("title");
-  const nameless = pictures.filter(e => !named(e));
-  return {
-    formulas: article.querySelectorAll("mjx-container").length,
-    unrendered,
-    pictures: pictures.length,
-    nameless: nameless.map(e => e.outerHTML.slice(0, 90)),
-    broken: [...document.images].filter(e => e.complete && !e.naturalWidth && e.getAttribute("src")).map(e => e.getAttribute("src").slice(0, 90)),
-  };
-}
-"""
-
-# Whatever reaches past the right edge of the window and cannot be scrolled inside a box of its own.
-READ_OVERFLOW = r"""
-() => {
-  const width = document.documentElement.clientWidth, wide = [];
-  if (document.documentElement.scrollWidth > width) wide.push(`the page itself: ${document.documentElement.scrollWidth} px`);
-  for (const e of document.querySelectorAll("article *")) {
-    const box = e.getBoundingClientRect();
-    if (box.right <= width + 1 || box.width < 2 || box.height < 2) continue;
-    if (e.closest("svg") && e.tagName !== "svg" || e.closest("mjx-assistive-mml")) continue;
-    let inside = false;
-    for (let p = e.parentElement; p && p.tagName !== "ARTICLE"; p = p.parentElement) {
-      if (/auto|scroll/.test(getComputedStyle(p).overflowX) && p.getBoundingClientRect().right <= width + 1) { inside = true; break; }
-    }
-    if (!inside) wide.push(`${e.tagName.toLowerCase()}.${e.className}: ${Math.round(box.right)} px`.slice(0, 90));
-  }
-  return wide.slice(0, 5);
-}
-"""
-
-# WCAG contrast of each visible piece of text against the first opaque background behind it.
-READ_CONTRAST = r"""
-theme => {
-  document.documentElement.dataset.theme = document.documentElement.dataset.mode = theme;
-  const parse = c => { const n = (c.match(/[\d.]+/g) || []).map(Number); return n.length > 3 ? n : [...n, 1]; };
-  const light = ([r, g, b]) => [r, g, b].map(v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = e => {
-    for (; e; e = e.parentElement) {
-      const style = getComputedStyle(e), colour = parse(style.backgroundColor);
-      if (style.backgroundImage !== "none") return null;
-      if (colour[3] > 0.95) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const faint = new Set(), article = document.querySelector("article") || document.body;
-  const walker = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
-  let pieces = 0;
-  while (walker.nextNode()) {
-    const e = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || e.closest("svg, script, style, mjx-container, .headerlink, button, [aria-hidden=true], option, noscript")) continue;
-    if (!e.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
-    const back = behind(e), ink = parse(getComputedStyle(e).color);
-    if (!back || ink[3] < 0.95) continue;
-    const [a, b] = [light(back), light(ink)].sort((x, y) => y - x), ratio = (a + 0.05) / (b + 0.05);
-    pieces += 1;
-    if (ratio < 4.5) faint.add(`${ratio.toFixed(1)} ${e.tagName.toLowerCase()}.${e.className} in ${e.parentElement.className}: ${walker.currentNode.data.trim().slice(0, 30)}`);
-  }
-  return { pieces, faint: [...faint].slice(0, 8) };
-}
-"""
+SMALLEST_TEXT = 9  # px, in a figure on a phone
+HEAVIEST_PAGE = 1_600_000  # bytes of HTML, with its figures and explorers: a notebook of 1.5 MB and what stands around it
 
 
 @dataclass
@@ -110,6 +33,9 @@ class Visit:
     read: dict = field(default_factory=dict)
     overflow: list = field(default_factory=list)
     contrast: dict = field(default_factory=dict)
+    ink: dict = field(default_factory=dict)
+    cards: list = field(default_factory=list)
+    figures: dict = field(default_factory=dict)
 
 
 def visit(browser, path):
@@ -129,15 +55,33 @@ def visit(browser, path):
         page.on("console", lambda message: seen.errors.append(message.text[:200]) if message.type == "error" else None)
         page.on("pageerror", lambda error: seen.errors.append(str(error)[:200]))
         page.goto(path.as_uri(), wait_until="load")
-        seen.read = page.evaluate(READ_PAGE)
-        seen.contrast = {theme: page.evaluate(READ_CONTRAST, theme) for theme in ("light", "dark")}
-        page.set_viewport_size(PHONE)
-        page.wait_for_timeout(100)
-        page.evaluate("for (const closed of document.querySelectorAll('details:not([open])')) closed.open = true")
-        seen.overflow = page.evaluate(READ_OVERFLOW)
+        look(seen, page.evaluate, lambda: page.set_viewport_size(PHONE))
     finally:
         context.close()
     return seen
+
+
+def visit_with_firefox(firefox, path):
+    """The same in Firefox, which refuses the network too."""
+    firefox.open(path, **DESK)
+    seen = Visit()
+    look(seen, firefox.evaluate, lambda: firefox.resize(**PHONE))
+    seen.errors, seen.foreign = list(firefox.errors), list(firefox.requests)
+    return seen
+
+
+def look(seen, evaluate, narrow):
+    """Read the open page as it is on a desk, in both themes, then as on a phone with all that is folded unfolded."""
+    seen.read = evaluate(READ_PAGE)
+    for theme in ("light", "dark"):
+        seen.contrast[theme] = evaluate(READ_CONTRAST, theme)  # which sets the theme
+        seen.ink[theme] = evaluate(READ_INK)
+    seen.cards = evaluate(READ_CARDS)
+    narrow()
+    evaluate("() => { for (const closed of document.querySelectorAll('details:not([open])')) closed.open = true }")
+    evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
+    seen.overflow = evaluate(READ_OVERFLOW)
+    seen.figures = evaluate(READ_FIGURES, SMALLEST_TEXT)
 
 
 def build(where):
@@ -167,6 +111,11 @@ def pages(book):
 def visits(browser, pages):
     # index.html only sends the reader on to the first page
     return {name: visit(browser, path) for name, path in pages.items() if name != "index.html"}
+
+
+@pytest.fixture(scope="module")
+def firefox_visits(firefox, pages):
+    return {name: visit_with_firefox(firefox, path) for name, path in pages.items() if name.startswith(("notebooks/", "book/"))}
 
 
 def problems(visits, what):
@@ -199,6 +148,50 @@ def test_every_picture_is_there_and_has_alt_text(visits, record_property):
     record_property("book: pictures with alt text", sum(seen.read["pictures"] for seen in visits.values()))
     assert problems(visits, lambda seen: seen.read["broken"]) == {}
     assert problems(visits, lambda seen: seen.read["nameless"]) == {}
+
+
+def test_every_figure_is_in_the_page_numbered_captioned_and_described(visits, record_property):
+    record_property("book: figures", sum(seen.figures["figures"] for seen in visits.values()))
+    assert problems(visits, lambda seen: seen.figures["bare"]) == {}
+    assert problems(visits, lambda seen: seen.figures["loose"]) == {}, "figures that are not drawn into the page"
+    assert problems(visits, lambda seen: seen.figures["repeated"]) == {}, "ids that stand twice on a page"
+    for name, seen in visits.items():
+        chapter = re.match(r"notebooks/(\d\d)_", name)
+        numbers = [number.rpartition(".") for number in seen.figures["numbers"]]
+        assert [before for before, _, _ in numbers if before != f"Fig. {int(chapter[1])}"] == [] if chapter else numbers == []
+        assert [int(number) for _, _, number in numbers] == sorted({int(number) for _, _, number in numbers})
+
+
+def test_no_text_of_a_figure_is_too_small_on_a_phone(visits):
+    assert problems(visits, lambda seen: seen.figures["small"]) == {}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_words_of_figures_are_readable_in_both_themes(visits, theme):
+    assert problems(visits, lambda seen: seen.ink[theme]) == {}
+
+
+def test_no_white_card_lies_on_a_dark_page(visits):
+    assert problems(visits, lambda seen: seen.cards) == {}
+
+
+def test_no_page_is_heavy(pages, record_property):
+    weights = {name: path.stat().st_size for name, path in pages.items()}
+    record_property("book: heaviest page, kB", max(weights.values()) // 1000)
+    assert {name: weight for name, weight in weights.items() if weight > HEAVIEST_PAGE} == {}
+
+
+def test_firefox_shows_the_same(firefox_visits, visits):
+    assert problems(firefox_visits, lambda seen: seen.errors) == {}
+    assert problems(firefox_visits, lambda seen: seen.foreign) == {}
+    assert problems(firefox_visits, lambda seen: seen.read["unrendered"] + seen.read["nameless"] + seen.read["broken"]) == {}
+    assert problems(firefox_visits, lambda seen: seen.overflow) == {}
+    assert problems(firefox_visits, lambda seen: seen.contrast["light"]["faint"] + seen.contrast["dark"]["faint"]) == {}
+    assert problems(firefox_visits, lambda seen: seen.ink["light"] + seen.ink["dark"] + seen.cards) == {}
+    assert problems(firefox_visits, lambda seen: seen.figures["bare"] + seen.figures["small"]) == {}
+    for name, seen in firefox_visits.items():
+        assert seen.read["formulas"] == visits[name].read["formulas"]
+        assert seen.figures["figures"] == visits[name].figures["figures"]
 
 
 def test_nothing_overflows_a_phone(visits, record_property):
@@ -249,10 +242,17 @@ def test_these_checks_see_what_they_are_for(browser, tmp_path):
     """A page on which everything is wrong: each check must object."""
     page = tmp_path / "wrong.html"
     page.write_text(
-        """<!doctype html><html><body style="background:#fff"><article>
+        """<!doctype html><html><head><style>
+        html { --pst-color-background: #fff; background: #fff } html[data-theme=dark] { --pst-color-background: #12181f; color: #dce3ea }
+        </style></head><body><article>
         <p style="color:#ccc">faint</p><p>raw $$x^2$$</p><span class="math">never rendered</span>
         <img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="><img src="gone.png" alt="gone">
-        <div style="width:900px">wide</div><script src="https://example.org/x.js"></script>
+        <div style="width:900px;background:#fff">wide</div><div class="cell_output"><img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" alt="a loose picture"></div>
+        <figure><svg class="figure" role="img" aria-label="twice" viewBox="0 0 800 20" width="800" style="max-width:100%"><g id="same" />
+        <text x="9" y="12" style="font-size:11px">tiny</text><text x="99" y="12" style="fill:#111111">dark ink</text></svg></figure>
+        <svg class="figure" viewBox="0 0 90 90" width="90"><g id="same" /><rect width="90" height="90" fill="#ffffff" /><text y="20">on paper</text></svg>
+        <figure><svg class="figure" role="img" aria-label="right" viewBox="0 0 90 90" width="90"><text y="20" fill="currentColor">right</text></svg>
+        <figcaption><span class="caption-number">Fig. 1.1 </span><span class="caption-text">Right.</span></figcaption></figure><script src="https://example.org/x.js"></script>
         <script>console.error("said"); undefined_name();</script></article></body></html>""",
         encoding="utf8",
     )
@@ -267,3 +267,12 @@ def test_these_checks_see_what_they_are_for(browser, tmp_path):
     assert seen.read["broken"] == ["gone.png"]
     assert any("the page itself" in text for text in seen.overflow)
     assert any("faint" in text for text in seen.contrast["light"]["faint"])
+    assert seen.figures["figures"] == 3
+    assert seen.figures["bare"] == ["no number: twice", "no number: no alt text"]
+    assert seen.figures["numbers"] == ["", "", "Fig. 1.1"]
+    assert [text.split(": ")[1] for text in seen.figures["small"]] == ["tiny"]
+    assert seen.figures["repeated"] == ["same"]
+    assert len(seen.figures["loose"]) == 1
+    assert [text.split(": ")[1] for text in seen.ink["dark"]] == ["tiny", "dark ink"]
+    assert seen.ink["light"] == []
+    assert seen.cards == ["div.null rgb(255, 255, 255)", "rect.null rgb(255, 255, 255)"]

@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 MAX_LINES = 45
-MAX_BYTES = 2_500_000  # photographs keep their colours; a page still loads in a moment
-PICTURES = {"image/png", "image/svg+xml", "image/jpeg"}
+MAX_BYTES = 1_500_000  # a page loads in a moment
+SVG = "image/svg+xml"
+PICTURES = {"image/png", SVG, "image/jpeg"}
 
 # Formulas, code, roles and link targets are not prose; in what is left, these look measured: 0.93, 17 %, 3.5%.
 NOT_PROSE = re.compile(
@@ -81,18 +82,31 @@ def test_no_error_and_nothing_on_stderr(notebook):
     assert [n for n, _, output in notebook.outputs() if output.get("name") == "stderr"] == []
 
 
-def test_every_picture_has_alt_text(notebook):
-    pictures, described = 0, []
+def figures(notebook):
+    """(number of the cell, its figure options, alt text, output) of each picture that a cell gave."""
     for n, cell, output in notebook.outputs():
         if PICTURES & output.get("data", {}).keys():
-            pictures += 1
-            alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
-            if len(alt.split()) >= 4:
-                described.append(n)
-    assert pictures, "a chapter without a picture"
-    assert len(described) == pictures, "cells whose picture is described: " + str(described)
-    bare = re.findall(r"!\[\s*\]\(", notebook.markdown)
-    assert bare == [], "a picture in the text without alt text"
+            options = cell["metadata"].get("mystnb", {})
+            yield n, options.get("figure", {}), options.get("image", {}).get("alt", ""), output
+
+
+def test_every_figure_is_an_svg_alone(notebook):
+    shown = [(n, sorted(output["data"].keys() & PICTURES)) for n, _, _, output in figures(notebook)]
+    assert shown, "a chapter without a picture"
+    assert [(n, kinds) for n, kinds in shown if kinds != [SVG]] == [], "the chapter was not executed with style.use()"
+    numbers = [n for n, _ in shown]
+    assert len(numbers) == len(set(numbers)), f"a cell shows one figure, for it has one caption: {numbers}"
+
+
+def test_every_figure_has_a_name_a_caption_and_alt_text(notebook):
+    """The name is what others refer to; the caption is for all readers; alt text is for those who do not see the picture."""
+    prefix = f"fig-{notebook.path.stem[:2]}-"
+    names = [options.get("name", "") for _, options, _, _ in figures(notebook)]
+    assert [name for name in names if not re.fullmatch(rf"{prefix}[a-z0-9-]+", name)] == [], f"names begin with {prefix}"
+    assert len(names) == len(set(names))
+    assert [n for n, options, _, _ in figures(notebook) if len(options.get("caption", "").split()) < 4] == []
+    assert [n for n, options, alt, _ in figures(notebook) if len(alt.split()) < 4 or alt == options.get("caption")] == []
+    assert re.findall(r"!\[\s*\]\(", notebook.markdown) == [], "a picture in the text without alt text"
 
 
 def test_no_repr_of_a_figure_or_widget_is_printed(notebook):
@@ -122,6 +136,7 @@ def test_most_cells_are_compared(notebook):
 
 def test_no_result_is_typed_by_hand(notebook):
     assert measured_in_prose(notebook.markdown) == []
+    assert [found for _, options, _, _ in figures(notebook) if (found := measured_in_prose(options.get("caption", "")))] == []
 
 
 def test_no_path_of_one_machine(notebook):
