@@ -12,6 +12,17 @@ HREF = "{http://www.w3.org/1999/xlink}href"
 ElementTree.register_namespace("", SVG[1:-1])
 ElementTree.register_namespace("xlink", HREF[1:].partition("}")[0])
 
+INHERITED = (  # by all elements, which need not repeat it
+    "stroke-linejoin: round",
+    "stroke-linecap: butt",
+    "image-rendering: pixelated",
+    "font-family: 'DejaVu Sans', sans-serif",
+)
+REPEATED = (
+    "font-family: 'DejaVu Sans', sans-serif",
+    "font-family: 'DejaVu Sans'",
+    "image-rendering:crisp-edges;image-rendering:pixelated",
+)
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
 MAX_PNG = 15_000  # bytes: a picture of more than 256 colours that is no larger stays as it is
 
@@ -26,14 +37,14 @@ def svg_of(fig) -> str:
     unnamed = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     fig.savefig(text, format="svg", bbox_inches="tight", pad_inches=0.05, transparent=True, metadata=unnamed)
     root = ElementTree.fromstring(text.getvalue())
-    root.remove(root.find(f"{SVG}defs"))  # one rule for every element of the page it is inlined in; here for its own:
-    root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
+    root.remove(root.find(f"{SVG}defs"))  # a rule for every element of the page it is inlined in
     _drop_unseen(root)
     for element in root.iter():
-        shorter = {name: value if name in (HREF, "style") else _shorter(name, value) for name, value in element.items()}
+        shorter = {name: value if name == HREF else _shorter(name, value) for name, value in element.items()}
         element.attrib = {name: value for name, value in shorter.items() if value}
         if element.tag == f"{SVG}image":
             element.set(HREF, smaller_picture(element.get(HREF)))
+    root.set("style", "; ".join(INHERITED))
     _write_repeated_pictures_once(root)
     root.insert(0, ElementTree.Element(f"{SVG}rect", {"class": "paper", "width": "100%", "height": "100%", "fill": "#ffffff"}))
     return _number_ids(ElementTree.tostring(root, encoding="unicode"))
@@ -53,7 +64,9 @@ def _drop_unseen(element):
 
 
 def _shorter(name, value):
-    """Numbers with no more digits than can be seen: places to 0.01, factors (in a transform) to six digits."""
+    """No more digits than can be seen: places to 0.01, factors (in a transform) to six digits. No style that all elements have."""
+    if name == "style":
+        return "; ".join(part for part in value.split("; ") if part not in REPEATED)
     if name == "transform":
         value = re.sub(r"\s*rotate\(-?0(?: [^)]*)?\)", "", value)
         return NUMBER.sub(lambda number: f"{float(number[0]):.6g}", value)
@@ -69,7 +82,7 @@ def smaller_picture(href):
     if opaque and image.getcolors(256):
         image.convert("RGB").quantize(len(image.getcolors(256))).save(written, "png", optimize=True)
     elif opaque and len(data) > MAX_PNG:
-        image.convert("RGB").save(written, "jpeg", quality=84, subsampling=0, optimize=True)
+        image.convert("RGB").save(written, "jpeg", quality=80, subsampling=0, optimize=True)
     else:
         image.save(written, "png", optimize=True)
     kind = "jpeg" if written.getvalue()[:2] == b"\xff\xd8" else "png"
