@@ -71,7 +71,7 @@ def peak_bytes(module: nn.Module, inputs: Sequence[Tensor]) -> int:
     if elsewhere := {tensor.device.type for tensor in inputs} - {"cpu"}:
         raise ValueError(f"inputs must be on the CPU, where peak_bytes measures, got {', '.join(sorted(elsewhere))}")
     forward_backward(module, inputs)
-    _drop_gradients(module, inputs)
+    _drop_gradients(module, inputs)  # the profiler complains about memory that is freed but was taken before it began
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         forward_backward(module, inputs)
     events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]

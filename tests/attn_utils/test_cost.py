@@ -55,9 +55,10 @@ def test_a_bare_tensor_is_no_list_of_inputs(measure):
 
 
 @pytest.mark.parametrize("n", [1000, 4096])
-def test_peak_by_hand(n):
+def test_peak_by_hand(n, capfd):
     """The output, which is kept for the backward pass, its gradient of ones, and the gradient of x: three times 4 n bytes."""
     assert peak_bytes(Exponential(), [torch.ones(n, requires_grad=True)]) == 3 * 4 * n
+    assert "Memory block of unknown size" not in capfd.readouterr().err
 
 
 def test_peak_knows_the_weights_of_explicit_attention():
