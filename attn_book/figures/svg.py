@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from PIL import Image
 
 SVG = "{http://www.w3.org/2000/svg}"
+GROUP, DEFS = f"{SVG}g", f"{SVG}defs"
 HREF = "{http://www.w3.org/1999/xlink}href"
 ElementTree.register_namespace("", SVG[1:-1])
 ElementTree.register_namespace("xlink", HREF[1:].partition("}")[0])
@@ -37,7 +38,7 @@ def svg_of(fig) -> str:
     unnamed = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     fig.savefig(text, format="svg", bbox_inches="tight", pad_inches=0.05, transparent=True, metadata=unnamed)
     root = ElementTree.fromstring(text.getvalue())
-    root.remove(root.find(f"{SVG}defs"))  # a rule for every element of the page it is inlined in
+    root.remove(root.find(DEFS))  # a rule for every element of the page it is inlined in
     _drop_unseen(root)
     for element in root.iter():
         shorter = {name: value if name == HREF else _shorter(name, value) for name, value in element.items()}
@@ -51,16 +52,19 @@ def svg_of(fig) -> str:
 
 
 def _drop_unseen(element):
-    """Take out shapes without fill and stroke, the groups left empty, and the line breaks between elements."""
-    for child in list(element):
+    """Take out shapes without fill and stroke, groups that say nothing, and the line breaks between elements."""
+    children = []
+    for child in element:
         _drop_unseen(child)
-        unseen = child.get("style") == "fill: none" or (child.tag in (f"{SVG}g", f"{SVG}defs") and len(child) == 0)
-        if unseen:
-            element.remove(child)
+        child.tail = None
+        if child.tag == GROUP:
+            child.attrib.pop("id", None)  # nothing refers to a group
+            children += [child] if child.attrib and len(child) else child
+        elif child.get("style") != "fill: none" and (len(child) or child.tag != DEFS):
+            children.append(child)
     if len(element):
         element.text = None
-    for child in element:
-        child.tail = None
+    element[:] = children
 
 
 def _shorter(name, value):
@@ -82,7 +86,7 @@ def smaller_picture(href):
     if opaque and image.getcolors(256):
         image.convert("RGB").quantize(len(image.getcolors(256))).save(written, "png", optimize=True)
     elif opaque and len(data) > MAX_PNG:
-        image.convert("RGB").save(written, "jpeg", quality=80, subsampling=0, optimize=True)
+        image.convert("RGB").save(written, "jpeg", quality=78, subsampling=0, optimize=True)
     else:
         image.save(written, "png", optimize=True)
     kind = "jpeg" if written.getvalue()[:2] == b"\xff\xd8" else "png"
@@ -96,7 +100,7 @@ def _write_repeated_pictures_once(root):
         for index, child in enumerate(parent):
             if child.tag == f"{SVG}image":
                 places.setdefault((child.get(HREF), child.get("width"), child.get("height")), []).append((parent, index, child))
-    shared = ElementTree.Element(f"{SVG}defs")
+    shared = ElementTree.Element(DEFS)
     for same in (same for same in places.values() if len(same) > 1):
         name = f"picture{len(shared)}"
         for parent, index, image in same:
