@@ -90,7 +90,7 @@ def perform(recipe, run):
 
     torch.set_num_threads(1)
     made_with = origin(recipe)  # before the modules are imported, for somebody may be editing them
-    function = _namespace(recipe).run
+    function = namespace(recipe).run
     start = time.perf_counter()
     try:
         scores = function(seed=run["seed"], **run["settings"])
@@ -130,7 +130,7 @@ def _processor():
 
 
 @functools.cache
-def _namespace(recipe):
+def namespace(recipe):
     """The executed recipe, as a module (some of what it may define, dataclasses for one, look for theirs)."""
     module = types.ModuleType("recipe_" + recipe.recipe_sha())
     sys.modules[module.__name__] = module

@@ -1,0 +1,136 @@
+// Cued search in the reader's hands: a scene to change on the left, what the network answers and attends to on the right.
+
+import { css, inkOn, QUERY } from "../../explorer/js/colours.js";
+import { segments } from "../../explorer/js/controls.js";
+import { h, set } from "../../explorer/js/dom.js";
+import { gridLines, outline, paint, rectOf, write } from "../../explorer/js/drawing.js";
+import { nameOf, NOWHERE } from "../../explorer/js/places.js";
+import { stage } from "../../explorer/js/stage.js";
+import { CSS } from "../../explorer/js/style.js";
+import { followTheme } from "../../explorer/js/theme.js";
+import { attentionMaps } from "./attention_maps.js";
+import { editor } from "./editor.js";
+import { LIVE_CSS } from "./live_style.js";
+import { mover } from "./mover.js";
+import { firstSeen, questions } from "./questions.js";
+import { reading } from "./reading.js";
+import { PLACES, Scene, SIDE } from "./scene.js";
+
+export function mountLive({ title, caption, layers, heads, model, ...parts }, el) {
+  if (!el) return;  // an equal figure's script took it
+  el.dataset.ready = "";
+  const scene = new Scene(parts);
+  const state = { scene, chosen: scene.cue, lifted: null, over: null, asks: "cue", read: null };
+  const picture = h("canvas", { width: SIDE, height: SIDE });
+
+  // -- parts
+
+  const view = stage({
+    label: "Scene", hint: "hint", aspect: 1, places: PLACES, draw: drawScene, from: () => state.chosen, hover: () => {},
+    press: (place) => move.press(place),
+  });
+  const move = mover(state, view.node, { choose, changed });
+  const edit = editor(state, { changed, lift: move.lift });
+  const maps = attentionMaps(layers, heads, PLACES);
+  const asking = segments("From", ["the cue", "the chosen cell"], (i) => {
+    state.asks = ["cue", "chosen"][i];
+    showMaps();
+  }, { quiet: true });
+  asking.show(0);
+  const answer = h("dl"), where = h("span", { class: "where" });
+  const voice = h("p", { class: "sr", role: "status", "aria-live": "polite" });
+
+  // -- showing
+
+  function drawScene(ctx, size) {
+    paint(ctx, picture, size);
+    gridLines(ctx, PLACES, size);
+    state.read?.cells.forEach(({ digit }, place) => {
+      const [x, y, wide, tall] = rectOf(PLACES, place, size), cell = scene.cells[place];
+      if (cell?.cue) {
+        write(ctx, digit ?? "–", [x, y, wide, tall], inkOn(scene.colours[cell.colour][1].map((v) => 255 * v)), tall * 0.5);
+      } else if (digit !== null) {
+        write(ctx, digit, [x + 0.72 * wide, y + 0.7 * tall, 0.28 * wide, 0.3 * tall], "#fff", tall * 0.24, "rgba(0, 0, 0, .75)");
+      }
+    });
+    for (const place of [state.lifted, state.over]) {
+      if (place !== null && place !== state.chosen) outline(ctx, rectOf(PLACES, place, size), "#fff", size, { line: 2, dash: [5, 4] });
+    }
+    outline(ctx, rectOf(PLACES, state.chosen, size), QUERY, size);
+  }
+
+  function choose(place) {
+    state.chosen = place;
+    showChosen();
+    showMaps();
+  }
+
+  function showChosen() {
+    const told = `${nameOf(PLACES, state.chosen)}: ${scene.describe(state.chosen)}`;
+    where.textContent = told;
+    const read = state.read?.cells[state.chosen];
+    const says = read ? `, the network says ${read.digit ?? "empty"}, ${read.percent}` : "";
+    set(view.node, { "aria-valuenow": state.chosen + 1, "aria-valuetext": told + says });
+    view.redraw();
+    move.show();
+    edit.show();
+  }
+
+  function showMaps() {
+    if (state.read) maps.update(picture, state.asks === "cue" ? scene.cue : state.chosen, state.read.maps);
+  }
+
+  // -- asking the network
+
+  const ask = questions(model, { engine, host: () => host, answered, failed });
+
+  function changed() {
+    const image = scene.image(), pixels = new ImageData(SIDE, SIDE);
+    for (let i = 0; i < SIDE ** 2; i++) {
+      pixels.data.set([...image.subarray(3 * i, 3 * i + 3)].map((v) => Math.round(255 * v)).concat(255), 4 * i);
+    }
+    picture.getContext("2d").putImageData(pixels, 0, 0);
+    showChosen();
+    ask.about(image);
+  }
+
+  function answered(found) {
+    state.read = reading(scene, found);
+    answer.replaceChildren(...state.read.terms.map(([term, value, place]) =>
+      h("div", {}, h("dt", {}, term), h("dd", {}, h("b", {}, value), " ", h("span", {}, place)))));
+    showChosen();
+    showMaps();
+    clearTimeout(state.speaking);
+    state.speaking = setTimeout(() => { voice.textContent = state.read.sentence; }, 250);
+    host.dataset.ready = "";
+  }
+
+  function failed(error) {
+    voice.className = "caption";
+    voice.textContent = `The network could not be run: ${error.message}`;
+  }
+
+  // -- on the page
+
+  const host = h("div", { "data-lm-suppress-shortcuts": "true" });  // arrow keys are ours, not JupyterLab's
+  const card = h("section", { class: "card", role: "group", "aria-labelledby": "title" },
+    h("p", { class: "title", id: "title" }, title),
+    h("p", { class: "caption" }, caption),
+    h("div", { class: "live" },
+      h("div", { class: "picture" }, h("div", { class: "head source" }, h("b", {}, "Scene"), where), view.node),
+      answer,
+      h("div", { class: "edit" }, ...edit.nodes,
+        h("p", { class: "note", id: "hint" }, "Click, tap or use the arrow keys to choose a cell. Drag it to another place, or press Enter to lift it and again to put it down. ",
+          "Small digits: what the network reads in each cell.")),
+      h("div", { class: "attention" }, h("div", { class: "head" }, h("b", {}, "Attention"), asking.node), maps.node, maps.legend)),
+    voice);
+  card.addEventListener("keydown", (event) => {  // our keys are not for the page or the notebook around
+    if (event.key !== "Tab" && !event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
+  });
+  host.attachShadow({ mode: "open" }).append(h("style", {}, CSS + LIVE_CSS), card);
+  el.style.cssText += "width:100%;min-width:0";
+  el.replaceChildren(host);
+  followTheme(host);
+  changed();
+  firstSeen(host, ask.start);
+}

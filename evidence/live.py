@@ -1,0 +1,80 @@
+"""Train the model that a chapter shows live in its page, and write its 8-bit weights to results/live/.
+
+    python -m evidence.live 07     a minute of one core
+
+The chapter only reads the file, so that executing it again does not write all the weights anew. With the weights stands what
+they were made with, as in results/chNN.json, and what the rounding costs: scores of the trained model and of the rounded one.
+"""
+
+import argparse
+import datetime
+import json
+import os
+
+import torch
+
+from attn_book import runs
+from attn_book.live.cued_search import SKIPPED
+from attn_book.live.packing import pack
+from attn_book.live.saved import FOLDER
+from attn_utils.train import evaluate, fit
+from evidence.recipe import Recipe, namespace, origin, short
+
+SEED = 1
+
+
+def cued_search(recipe):
+    """Chapter 07's network with attention: the run of the report with this seed, once more.
+
+    Returns:
+        The trained model, the names of the tensors that the page computes by itself, its settings, and a function that scores
+        such a model on the test scenes.
+    """
+    chapter, settings = namespace(recipe), runs.load("ch07")["search: attention"].settings
+    test = chapter.search_data(2_000, settings["scene_seed"], settings["split"])
+    model = chapter.build("attention", SEED, depth=settings["depth"])
+    train = chapter.search_data(12_000, 1000 + SEED, "train")
+    rates = {name: settings[name] for name in ("lr", "weight_decay")}
+    fit(model, train, chapter.search_loss, steps=settings["steps"], seed=SEED, **rates)
+    return model, SKIPPED, {"seed": SEED, **settings}, lambda model: evaluate(model, test, chapter.search_scores)
+
+
+MODELS = {"07": ("notebooks/07_classification.ipynb", cued_search)}  # chapter: recipe, and what trains
+
+
+def export(chapter, folder=FOLDER):
+    """Train, round and write; returns the file and the scores of both models."""
+    torch.set_num_threads(1)
+    name, train = MODELS[chapter]
+    recipe = Recipe.read(name)
+    made_with = origin(recipe)  # before the training, for somebody may be editing the code
+    model, skipped, settings, score = train(recipe)
+    packed, rounded = pack(model, skip=skipped)
+    models = {"float32": model, "8 bit": rounded}
+    scores = {kind: {name: short(value) for name, value in score(of).items()} for kind, of in models.items()}
+    session = {"command": f"python -m evidence.live {chapter}", "date": datetime.date.today().isoformat(), "recipe": name}
+    content = {"provenance": session | made_with, "settings": settings, "scores": scores}
+    path = folder / f"ch{chapter}.json"
+    path.parent.mkdir(exist_ok=True)
+    text = json.dumps({**content, "tensors": None, "text": packed.text}, indent=1, ensure_ascii=False)
+    each = ",\n  ".join(map(json.dumps, packed.tensors))
+    beside = path.with_suffix(".part")
+    beside.write_text(text.replace('"tensors": null', f'"tensors": [\n  {each}\n ]') + "\n", encoding="utf-8")
+    os.replace(beside, path)
+    return path, scores
+
+
+def main(arguments=None):
+    """Read the command line, export, and show what the rounding costs."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evidence.live", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("chapter", type=lambda text: text[:2], choices=sorted(MODELS), help=f"one of {', '.join(sorted(MODELS))}")
+    path, scores = export(parser.parse_args(arguments).chapter)
+    for kind, values in scores.items():
+        print(f"{kind:<8}", "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
+    print(f"{path.stat().st_size:,} bytes in {path.name}")
+
+
+if __name__ == "__main__":
+    main()
