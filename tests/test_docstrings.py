@@ -8,6 +8,7 @@ import pytest
 MET_FIRST = [
     "attn_book.arrays.as_array",
     "attn_book.claims.claim",
+    "attn_book.data.collage.collages",
     "attn_book.data.material.photograph",
     "attn_book.data.scenes.scenes",
     "attn_book.exercises.exercise.Exercise",
@@ -21,6 +22,7 @@ MET_FIRST = [
     "attn_utils.record.record_attention",
     "attn_utils.reference.attention",
     "attn_utils.reference.softmax",
+    "attn_utils.segmentation.TwoWayDecoder",
     "attn_utils.train.fit",
     "attn_utils.vit.vit_mini",
 ]
