@@ -39,7 +39,7 @@ def rotate_and_scale(scans, sides, angles, shifts):
         (m, S, S) float32 ink in [0, 1], interpolated bilinearly; S is even and depends on the largest side and angle.
     """
     m, P, _ = scans.shape
-    reach = np.max(sides * (np.abs(np.cos(angles)) + np.abs(np.sin(angles))))
+    reach = np.max(sides * (np.abs(np.cos(angles)) + np.abs(np.sin(angles))), initial=0)
     S = 2 * int(np.ceil(reach / 2 + 1))  # even, so that the centre of the window is a corner of pixels
     at = (np.arange(S) + 0.5 - S / 2).astype(np.float32)
     x = at[None, None, :] - shifts[:, 0, None, None].astype(np.float32)

@@ -21,7 +21,8 @@ class Scenes:
             there is no digit.
         masks: (n, K, H, W) bool, the visible pixels of each digit: more than half its colour, and not covered by a later one.
         colours: (n, K) int64, index into `list(COLOURS)`, or -1. Different digits of a scene have different colours.
-        captions: n sentences such as "a red 3 above a blue 7"; each relation links one digit to the next.
+        captions: n sentences such as "a red 3 above a blue 7"; each relation links one digit to the next; "nothing" where there is
+            no digit.
     """
 
     images: np.ndarray
@@ -51,7 +52,7 @@ def scenes(
         seed: a whole number of at least 0; the same arguments give the same scenes.
         split: "train", "validation" or "test": which scans, and which strip of each photograph.
         size: side of the square picture in px, or (height, width); at least 6.
-        digits: how many digits a scene holds: a number, or (fewest, most), both included; at most one per colour.
+        digits: how many digits a scene holds: a number, or (fewest, most), both included; 0 to 7, one per colour.
         digit_size: (smallest, largest) side in px of a whole 8×8 scan after enlarging, or one number for both; at least 6.
             The ink fills most of it.
         rotation: largest turn to either side, in degrees.
@@ -71,7 +72,7 @@ def scenes(
     """
     n = check_whole("n", n, 1)
     height, width = check_size("size", size, 6)
-    fewest, K = check_span(check_whole, "digits", digits, 1, len(COLOURS))
+    fewest, K = check_span(check_whole, "digits", digits, 0, len(COLOURS))
     smallest, largest = check_span(check_number, "digit_size", digit_size, 6, min(height, width))
     rotation = check_number("rotation", rotation, 0, 180)
     max_overlap = check_number("max_overlap", max_overlap, 0, 1)
@@ -120,5 +121,5 @@ def _captions(labels, boxes, colours):
     for scene_labels, scene_colours, relations in zip(labels.tolist(), colours.tolist(), words.tolist(), strict=True):
         digits = [f"a {names[c]} {d}" for c, d in zip(scene_colours, scene_labels, strict=True) if d >= 0]
         links = [f" {relation} {digit}" for relation, digit in zip(relations, digits[1:], strict=False)]
-        captions.append(digits[0] + ",".join(links))
+        captions.append("".join(digits[:1]) + ",".join(links) or "nothing")
     return captions

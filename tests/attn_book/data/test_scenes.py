@@ -102,6 +102,28 @@ def test_captions_say_what_the_boxes_say(batch):
                 assert said == ["above" if before[1] < after[1] else "below"]
 
 
+def test_scenes_without_a_digit():
+    some = scenes(60, seed=4, digits=(0, 2), size=(29, 31))
+    empty = (some.labels < 0).all(1)
+    assert 5 < empty.sum() < 40
+    assert {some.captions[i] for i in np.flatnonzero(empty)} == {"nothing"}
+    assert not some.masks[empty].any() and not some.boxes[empty].any()
+    assert (some.colours[empty] == -1).all()
+    for make in (
+        lambda: scenes(3, seed=1, digits=0),
+        lambda: scenes(1, seed=int(np.flatnonzero(_first_is_empty())[0]), digits=(0, 1)),
+    ):
+        none = make()
+        assert (none.labels < 0).all() and set(none.captions) == {"nothing"}
+        assert (none.images.std((2, 3)) > 0).all()  # the photograph is there
+    assert scenes(3, seed=1, digits=0).boxes.shape == (3, 0, 4)
+
+
+def _first_is_empty():
+    """Of the first seeds, those whose one scene has no digit."""
+    return [scenes(1, seed=seed, digits=(0, 1)).labels[0, 0] < 0 for seed in range(20)]
+
+
 @pytest.mark.parametrize("background", drawing.BACKGROUNDS)
 def test_a_pure_function_of_its_arguments(background):
     first = scenes(20, seed=11, background=background)
