@@ -38,7 +38,7 @@ def labelled_weights(weights, rows, columns, *, fmt="{:.2f}", size=None):
         size: Width and height in inches.
     """
     weights = as_array(weights, "weights")
-    fig, ax = plt.subplots(figsize=size or (0.6 * len(columns) + 1.2, 0.5 * len(rows) + 1.2))
+    fig, ax = plt.subplots(figsize=size or (0.55 * len(columns) + 1.1, 0.5 * len(rows) + 1.2))
     draw_numbers(ax, weights, fmt, WEIGHTS)
     ax.set_xticks(range(len(columns)), columns, rotation=40, ha="left", rotation_mode="anchor")
     ax.set_yticks(range(len(rows)), rows)

@@ -49,4 +49,4 @@ def _draw_array(ax, array, fmt, cmap, left, upper):
         shade = plt.get_cmap(cmap)((value - low) / (high - low) if high > low else 0.5)
         ax.add_patch(plt.Rectangle((left + column, upper + row), 1, 1, facecolor=shade, edgecolor="white", lw=1))
         ink = "black" if 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2] > 0.5 else "white"
-        ax.text(left + column + 0.5, upper + row + 0.5, fmt.format(value), ha="center", va="center", color=ink, fontsize=10.5)
+        ax.text(left + column + 0.5, upper + row + 0.5, fmt.format(value), ha="center", va="center", color=ink)

@@ -35,5 +35,5 @@ def picture_row(picture, row, series, *, points=None, points_label=None, ylabel=
     below.set(xlabel="column in pixels", ylabel=ylabel, xlim=(0, width))
     low, high = below.get_ylim()
     below.set_ylim(low, high + 0.32 * (high - low))
-    below.legend(ncols=2, loc="upper center", fontsize=9)
+    below.legend(ncols=2, loc="upper center", fontsize=10)
     return fig

@@ -12,7 +12,6 @@ MUTED = "#566373"  # what stands back: notes, ticks of a time line
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", INK]
 WEIGHTS = "viridis"  # the colour map of every attention weight in the book
 SIGNED = "PuOr"  # the colour map of everything that has a sign
-WIDEST = 6.0  # inches: shrunk to a phone, 390 px wide, text of 11 pt is 9 px high
 
 LOOK = {
     "figure.figsize": (5.6, 3.4),

@@ -86,7 +86,7 @@ def smaller_picture(href):
     if opaque and image.getcolors(256):
         image.convert("RGB").quantize(len(image.getcolors(256))).save(written, "png", optimize=True)
     elif opaque and len(data) > MAX_PNG:
-        image.convert("RGB").save(written, "jpeg", quality=78, subsampling=0, optimize=True)
+        image.convert("RGB").save(written, "jpeg", quality=75, subsampling=0, optimize=True)
     else:
         image.save(written, "png", optimize=True)
     kind = "jpeg" if written.getvalue()[:2] == b"\xff\xd8" else "png"

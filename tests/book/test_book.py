@@ -115,7 +115,9 @@ def visits(browser, pages):
 
 @pytest.fixture(scope="module")
 def firefox_visits(firefox, pages):
-    return {name: visit_with_firefox(firefox, path) for name, path in pages.items() if name.startswith(("notebooks/", "book/"))}
+    return {
+        name: visit_with_firefox(firefox, path) for name, path in pages.items() if name.startswith(("notebooks/", "book/index"))
+    }
 
 
 def problems(visits, what):
