@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attn_book.figures import ch01, ch02, ch03, ch04, ch06, ch07, common, style
+from attn_book.figures import ch01, ch02, ch03, ch04, ch06, ch07, ch08, common, style
 
 matplotlib.use("Agg")
 
@@ -217,3 +217,45 @@ def test_heads_by_layer_draws_a_map_for_each_and_outlines_the_two_cells():
     assert len(drawn) == 1 + 2 * 3 + 1  # and the bar
     assert {ax.images[0].get_clim() for ax in drawn[1:]} == {drawn[-1].images[0].get_clim()}, "one range of colours"
     assert [tuple(patch.get_xy()) for patch in drawn[1].patches] == [(2, 1), (1, 2)]
+
+
+def frames(ax):
+    """Corners x0, y0, x1, y1 of every rectangle drawn in an axes."""
+    return [(*patch.get_xy(), patch.get_x() + patch.get_width(), patch.get_y() + patch.get_height()) for patch in ax.patches]
+
+
+def test_boxes_stand_where_they_belong_each_with_its_word():
+    fig = ch08.boxes_on_pictures(
+        np.zeros((2, 3, 20, 30)), truth=[[((1, 2, 5, 9), "7")], []], found=[[((2, 2, 5, 8), "7 .9")], [((0, 0, 30, 20), "1")]]
+    )
+    assert [frames(ax) for ax in fig.axes[:2]] == [[(1, 2, 5, 9), (2, 2, 5, 8)], [(0, 0, 30, 20)]]
+    assert [[text.get_text() for text in ax.texts] for ax in fig.axes[:2]] == [["7", "7 .9"], ["1"]]
+    assert fig.axes[0].patches[0].get_edgecolor() != fig.axes[0].patches[1].get_edgecolor()
+
+
+def test_box_errors_have_a_panel_a_guess():
+    fig = ch08.box_errors([0.2, 0.2, 0.5, 0.6], [[0.2, 0.2, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]], ["one", "two"])
+    assert [ax.get_title() for ax in fig.axes] == ["one", "two"]
+    assert frames(fig.axes[1])[:2] == pytest.approx([(0.2, 0.2, 0.5, 0.6), (0.6, 0.6, 0.9, 0.9)])
+
+
+def test_matching_frames_the_chosen_pairs():
+    fig = ch08.matching(np.arange(6.0).reshape(3, 2), [(2, 0), (0, 1)], queries=["a", "b", "c"], objects=["x", "y"])
+    ax = fig.axes[0]
+    middles = [((x0 + x1) / 2, (y0 + y1) / 2) for x0, y0, x1, y1 in frames(ax)]
+    assert middles == pytest.approx([(0, 2), (1, 0)])
+    assert [text.get_text() for text in ax.texts] == ["0.0", "1.0", "2.0", "3.0", "4.0", "5.0"]
+
+
+def test_layers_of_a_query_show_its_box_before_and_after():
+    boxes = np.array([[0, 0, 4, 4], [1, 1, 5, 5], [2, 2, 6, 6]])
+    fig = ch08.layers_of_a_query(np.zeros((3, 20, 20)), np.random.default_rng(0).random((2, 5, 5)), boxes)
+    drawn = [frames(ax) for ax in fig.axes[:3]]
+    assert drawn == [[(2, 2, 6, 6)], [(0, 0, 4, 4), (1, 1, 5, 5)], [(1, 1, 5, 5), (2, 2, 6, 6)]]
+
+
+def test_by_overlap_names_its_ranges_and_its_lines():
+    fig = ch08.by_overlap({"with": [0.5, 0.6], "without": ([0.2, 0.1], [0.1, 0.1])}, [(0, 0.1), (0.1, 0.4)], ylabel="AP50")
+    ax = fig.axes[0]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0–0.1", "0.1–0.4"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["with", "without"]
