@@ -212,7 +212,7 @@ class BoxAttention(MultiHeadAttention):
         x (B, N, D); context (B, M, D); boxes (B, N, 4), the queries' boxes; places (M, 2), x and y of the
         keys as shares of the picture; positions and out as in `MultiHeadAttention`.
 
-    Source: SMCA, Gao et al. 2021, arXiv:2101.07448, equations 2 to 5.
+    Source: SMCA, Gao et al. 2021, arXiv:2101.07448, section 3 (the logarithm of a Gaussian added to the scores).
     Differs from the paper: centre and width start from the query's current box, not from one that the query alone predicts.
     """
 
@@ -274,7 +274,7 @@ class DecoderLayer(nn.Module):
         added to queries and keys, never to values; boxes (B, N, 4) and places (M, 2) as in `BoxAttention`, where there is a prior;
         mask (N, N) says which queries may see which.
 
-    Source: DETR, arXiv:2005.12872, appendix A.1 and figure 10; equal to Hugging Face's `DetrDecoderLayer` with norm_first=False.
+    Source: DETR, arXiv:2005.12872, appendices A.1 and A.3; equal to Hugging Face's `DetrDecoderLayer` with norm_first=False.
     """
 
     def __init__(self, dim: int, *, heads: int, mlp_ratio: float = 4.0, norm_first: bool = True, prior: bool = False):
