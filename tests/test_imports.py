@@ -80,7 +80,7 @@ ALLOWED = {
     "attn_book.lines": "",
     "attn_book.masks": "numpy scipy skimage .arrays",
     "attn_book.live": "attn_book.live.cued_search attn_book.live.packing attn_book.live.page attn_book.live.saved",
-    "attn_book.live.cued_search": "numpy torch attn_book.data.drawing attn_book.data.material attn_book.explorer.packing .packing .page",
+    "attn_book.live.cued_search": "numpy attn_utils.vit attn_book.data.drawing attn_book.data.material attn_book.explorer.packing .packing .page",
     "attn_book.live.packing": "torch",
     "attn_book.live.page": "attn_book.explorer.modules attn_book.explorer.page",
     "attn_book.live.saved": "attn_book.runs .packing",

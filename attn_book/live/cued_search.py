@@ -1,7 +1,6 @@
 """Chapter 7's network in the page: the reader recolours the cue, moves, swaps and draws digits, and sees what it answers."""
 
 import numpy as np
-from torch import nn
 
 from attn_book.data import drawing
 from attn_book.data.drawing import COLOURS, PALETTE
@@ -9,6 +8,7 @@ from attn_book.data.material import digit_scans, generator
 from attn_book.explorer.packing import data_url, resized
 from attn_book.live.packing import LETTERS, LEVELS, Packed, pack
 from attn_book.live.page import Live
+from attn_utils.vit import ViT
 
 SIDE, CELLS, CELL = 32, 4, 8  # px of a picture; cells in a row of it; px of a cell
 LAYERS, HEADS, CLASSES = 3, 2, 11
@@ -47,12 +47,10 @@ def cued_search(model, *, title=TITLE, caption=CAPTION):
     Raises:
         ValueError: another kind of network.
     """
-    if isinstance(model, nn.Module):
-        heads = {getattr(block, "attention", None) and getattr(block.attention, "heads", None) for block in model.blocks}
-        if heads != {HEADS}:
-            raise ValueError(f"model: the page knows blocks of attention with {HEADS} heads, got {heads}")
+    if not isinstance(model, Packed):
+        _check_kind(model)
         model, _ = pack(model, skip=SKIPPED)
-    _check(model)
+    _check_sizes(model)
     payload = {"title": title, "caption": caption, "layers": LAYERS, "heads": HEADS, **ingredients()}
     payload["model"] = {"text": model.text, "tensors": model.tensors}
     still = data_url(resized(start_picture().transpose(1, 2, 0), 192, 192), 8_000)
@@ -96,7 +94,20 @@ def _sentence():
     return f"Six digits and a {cue} square: the network should answer {meant}"
 
 
-def _check(packed: Packed):
+def _check_kind(model):
+    """What the weights alone do not tell."""
+    if not isinstance(model, ViT):
+        raise ValueError(f"model: must be a ViT, or weights as attn_book.live.load reads them, got {type(model).__name__}")
+    heads = {getattr(getattr(block, "attention", None), "heads", None) for block in model.blocks}
+    if heads != {HEADS}:
+        raise ValueError(f"model: the page knows blocks of attention with {HEADS} heads, got {heads}")
+    if model.readout != "tokens":
+        raise ValueError(f'model: the page shows what every cell says, readout="tokens", got {model.readout!r}')
+    if model.positions is None or model.positions.requires_grad or model.grid != (CELLS, CELLS):
+        raise ValueError(f'model: the page computes positions="sincos" on {CELLS} × {CELLS} cells, got others')
+
+
+def _check_sizes(packed: Packed):
     shapes = {name: shape for name, shape, *_ in packed.tensors}
     D = shapes.get("norm.weight", [0])[0]
     expected = {"embed.0.weight": [48, 4 * 4 * 3], "embed.3.weight": [D, 3 * 3 * 48], "head.weight": [CLASSES, D]}

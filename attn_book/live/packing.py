@@ -111,7 +111,7 @@ def _entries(model: nn.Module, skip: tuple[str, ...]):
     if unknown := set(skip) - set(model.state_dict()):
         raise ValueError(f"skip: the model has no {', '.join(sorted(unknown))}")
     for path, module in model.named_modules():
-        batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        batch_norm = isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
         if batch_norm:
             _fold(path, module)
         for key, p in module.state_dict().items():

@@ -1,10 +1,10 @@
 // Cued search in the reader's hands: a scene to change on the left, what the network answers and attends to on the right.
 
-import { css, inkOn, QUERY } from "../../explorer/js/colours.js";
+import { inkOn, QUERY } from "../../explorer/js/colours.js";
 import { segments } from "../../explorer/js/controls.js";
 import { h, set } from "../../explorer/js/dom.js";
 import { gridLines, outline, paint, rectOf, write } from "../../explorer/js/drawing.js";
-import { nameOf, NOWHERE } from "../../explorer/js/places.js";
+import { nameOf } from "../../explorer/js/places.js";
 import { stage } from "../../explorer/js/stage.js";
 import { CSS } from "../../explorer/js/style.js";
 import { followTheme } from "../../explorer/js/theme.js";

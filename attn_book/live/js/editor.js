@@ -22,13 +22,13 @@ export function editor(state, { changed, lift }) {
   const digit = segments("Digit", DIGITS, does((i) => {
     if (i === 0) scene.empty(state.chosen);
     else if (i > 10) scene.draw(state.chosen, [], scanned([]));
-    else scene.write(state.chosen, i - 1);
+    else scene.setDigit(state.chosen, i - 1);
   }));
   const drawing = pad(does((strokes) => scene.draw(state.chosen, strokes, scanned(strokes))));
   const move = button("Move", lift);
   const other = button("Other handwriting", does(() => {
     const { digit: same, hand } = scene.cells[state.chosen];
-    scene.write(state.chosen, same, hand + 1);
+    scene.setDigit(state.chosen, same, hand + 1);
   }));
   const clear = button("Clear the pad", does(() => scene.draw(state.chosen, [], scanned([]))));
   const fresh = button("New scene", does(() => {
@@ -47,7 +47,7 @@ export function editor(state, { changed, lift }) {
     drawing.show(cell?.strokes ?? [], !cue);
     move.textContent = state.lifted === null ? "Move" : "Put it here";
     other.disabled = !cell || cue || drawn;
-    clear.disabled = !drawn;
+    clear.disabled = !drawn || !cell.strokes.length;
     note.textContent = state.lifted !== null ? `Lifted: ${scene.describe(state.lifted)}. Choose another cell and put it there.`
       : cue ? "The cue stays a square: give it another colour, or move it. Choose another cell to change its digit or to draw one."
       : "Choose a digit or draw one on the pad.";

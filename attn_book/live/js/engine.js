@@ -4,14 +4,14 @@
 // ask(name, ...arguments), which answers later what the function of that name returns; ask.where says where it runs.
 export function startEngine(engine) {
   return new Promise((resolve) => {
-    const here = (why) => {
+    const here = () => {
       const functions = engine();
-      resolve(Object.assign(async (name, ...args) => functions[name](...args), { where: "page", why, stop: () => {} }));
+      resolve(Object.assign(async (name, ...args) => functions[name](...args), { where: "page" }));
     };
     try {
       inWorker(engine, resolve, here);
-    } catch (error) {
-      here(String(error));
+    } catch {
+      here();
     }
   });
 }
@@ -20,16 +20,16 @@ function inWorker(engine, ready, refused) {
   const url = URL.createObjectURL(new Blob([`(${serve})((${engine})())`], { type: "text/javascript" }));
   const worker = new Worker(url);  // a classic one: Chromium refuses module workers from a file
   const waiting = new Map();
-  let questions = 0, up = false;
+  let asked = 0, up = false;
   const ask = (name, ...args) => new Promise((resolve, reject) => {
-    waiting.set(questions, { resolve, reject });
-    worker.postMessage([questions++, name, args]);
+    waiting.set(asked, { resolve, reject });
+    worker.postMessage([asked++, name, args]);
   });
   worker.onmessage = ({ data: [question, value, error] }) => {
     if (question === null) {
       up = true;
       URL.revokeObjectURL(url);
-      ready(Object.assign(ask, { where: "worker", stop: () => worker.terminate() }));
+      ready(Object.assign(ask, { where: "worker" }));
       return;
     }
     const { resolve, reject } = waiting.get(question);
@@ -39,7 +39,7 @@ function inWorker(engine, ready, refused) {
   };
   worker.onerror = (event) => {  // a page's policy says only here that it wants no worker
     event.preventDefault();
-    if (!up) refused(event.message || "the page's policy refuses it");
+    if (!up) refused();
   };
 }
 

@@ -36,7 +36,7 @@ export const relu = (x) => x.map((v) => Math.max(v, 0));
 export const gelu = (x) => x.map((v) => 0.5 * v * (1 + erf(v / Math.SQRT2)));
 
 // 2/√π ∫₀ˣ exp(−t²) dt, which JavaScript does not have: Abramowitz and Stegun 7.1.26, wrong by at most 1.5e-7.
-export function erf(x) {
+function erf(x) {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
   const tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * Math.exp(-x * x);
   return x < 0 ? tail - 1 : 1 - tail;
@@ -77,7 +77,7 @@ export function softmax(x, M) {
 }
 
 // softmax(q kᵀ / √d) v in each head: q (N, D), k and v (M, D) → (N, D). record(weights (N, M), head) is told what each attends to.
-export function attention(q, k, v, { D, heads, record = () => {} }) {
+function attention(q, k, v, { D, heads, record = () => {} }) {
   const d = D / heads, N = q.length / D, M = k.length / D, out = new Float32Array(N * D);
   for (let head = 0; head < heads; head++) {
     const [qh, kh, vh] = [q, k, v].map((x) => columns(x, D, head * d, d));
@@ -99,15 +99,15 @@ export function selfAttention(x, { qkv, out }, { heads, record }) {
 
 const matrix = (data, rows, cols) => ({ weight: { data, shape: [rows, cols] } });
 
-// x[:, start : start + count] of rows of `width`
-export function columns(x, width, start, count) {
-  const n = x.length / width, y = new Float32Array(n * count);
-  for (let r = 0; r < n; r++) y.set(x.subarray(r * width + start, r * width + start + count), r * count);
+// x[:, start : start + d] of rows of `width`
+function columns(x, width, start, d) {
+  const n = x.length / width, y = new Float32Array(n * d);
+  for (let r = 0; r < n; r++) y.set(x.subarray(r * width + start, r * width + start + d), r * d);
   return y;
 }
 
 // xᵀ of rows of `width`
-export function transpose(x, width) {
+function transpose(x, width) {
   const n = x.length / width, y = new Float32Array(x.length);
   for (let r = 0; r < n; r++) for (let c = 0; c < width; c++) y[c * n + r] = x[r * width + c];
   return y;

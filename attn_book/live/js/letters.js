@@ -16,7 +16,7 @@ export function shares(text) {
 }
 
 // The tensors of a model: "blocks.0.mlp.3.weight" is found as root.blocks[0].mlp[3].weight, { data, shape }.
-export function weights({ text, tensors }) {
+export function unpacked({ text, tensors }) {
   const numbers = table(), root = {};
   let at = 0;
   const letter = () => numbers[text.charCodeAt(at++)], fine = () => letter() * 89 + letter() - 3960;

@@ -25,6 +25,7 @@ export const LIVE_CSS = `
   position: relative; width: 8rem; flex: none; aspect-ratio: 1; border-radius: 8px; background: var(--well); color: var(--ink);
   box-shadow: inset 0 0 0 1px var(--line); cursor: crosshair; touch-action: none; user-select: none; -webkit-user-select: none;
 }
+.pad[data-empty]::before { content: "draw here"; position: absolute; inset: 0; display: grid; place-items: center; color: var(--soft); font-size: .8rem; }
 .buttons { display: flex; flex-wrap: wrap; gap: .4rem; }
 button {
   font: inherit; color: var(--ink); background: var(--raised); border: 1px solid var(--line); border-radius: 8px; padding: .25rem .7rem;

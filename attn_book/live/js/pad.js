@@ -12,6 +12,7 @@ export function pad(changed) {
   let strokes = [], drawing = false, enabled = true;
 
   const redraw = () => {
+    node.toggleAttribute("data-empty", !strokes.length);
     const ctx = canvas.getContext("2d");
     ctx.clearRect(0, 0, 256, 256);
     Object.assign(ctx, { lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: getComputedStyle(node).color });
@@ -21,7 +22,7 @@ export function pad(changed) {
       ctx.stroke();
     }
   };
-  const add = (event) => {
+  const extend = (event) => {
     const box = node.getBoundingClientRect();
     const point = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
     strokes = [...strokes.slice(0, -1), [...strokes.at(-1), point]];
@@ -35,9 +36,9 @@ export function pad(changed) {
       node.setPointerCapture(event.pointerId);
       drawing = true;
       strokes = [...strokes, []];
-      add(event);
+      extend(event);
     },
-    onpointermove: (event) => { if (drawing) add(event); },
+    onpointermove: (event) => { if (drawing) extend(event); },
     onpointerup: stop,
     onpointercancel: stop,
   });

@@ -32,7 +32,7 @@ export class Scene {
   swap(a, b) { [this.cells[a], this.cells[b]] = [this.cells[b], this.cells[a]]; }
   recolour(place, colour) { this.cells[place] = { ...this.cells[place], colour }; }
   empty(place) { this.cells[place] = null; }
-  write(place, digit, hand = 0) { this.cells[place] = this.digit(this.#colourFor(place), digit, hand); }
+  setDigit(place, digit, hand = 0) { this.cells[place] = this.digit(this.#colourFor(place), digit, hand); }
   draw(place, strokes, ink) { this.cells[place] = { digit: null, ink, strokes, colour: this.#colourFor(place) }; }
 
   // The colour that is there, or the first that no cell has: as the network knows it, each digit has a colour of its own.

@@ -3,7 +3,7 @@
 
 import { convolution } from "./convolution.js";
 import { add, batchNorm, gelu, layerNorm, linear, relu, selfAttention, sincos2d, softmax } from "./layers.js";
-import { weights } from "./letters.js";
+import { unpacked } from "./letters.js";
 
 const SIDE = 32, GRID = 4, HEADS = 2, CLASSES = 11;
 let model;
@@ -30,6 +30,6 @@ function answer(image) {
   return { logits, probabilities: softmax(logits, CLASSES), maps: Float32Array.from(maps) };
 }
 
-function load(packed) { model = weights(packed); }
+function load(packed) { model = unpacked(packed); }
 
 export default { load, answer };

@@ -1,6 +1,7 @@
 """What the tests of live models share: the page's layers, called from Python."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -26,17 +27,16 @@ def _array(values):
     return {"array": values.ravel().tolist(), "shape": values.shape}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def javascript(browser):
     """javascript("layers.js") opens an empty page with that module; returns evaluate(script, **values), as `expression`."""
-    contexts = []
+    context = browser.new_context(offline=True)
 
+    @cache
     def load(entry):
-        contexts.append(browser.new_context(offline=True))
-        page = contexts[-1].new_page()
+        page = context.new_page()
         page.add_script_tag(content=joined(FOLDER, entry).partition("export default")[0])
         return lambda script, **values: page.evaluate(expression(script, **values))
 
     yield load
-    for context in contexts:
-        context.close()
+    context.close()

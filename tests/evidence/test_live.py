@@ -1,0 +1,100 @@
+"""The weights that pages load: what they were made with, that they give the recorded scores, and that rounding costs little."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from attn_book import live as page
+from attn_book.live import packing
+from attn_book.live.cued_search import SKIPPED
+from attn_book.live.saved import FOLDER
+from attn_utils.train import evaluate
+from evidence import live
+from evidence.recipe import Recipe, namespace
+
+FILES = sorted(FOLDER.glob("*.json"))
+MOST = 0.005  # half a point of accuracy
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    return namespace(Recipe.read("notebooks/07_classification.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def score(chapter):
+    """Scores a network for cued search on the 2,000 test scenes that the file's scores are from."""
+    settings = read(FOLDER / "ch07.json")["settings"]
+    test = chapter.search_data(2_000, settings["scene_seed"], settings["split"])
+    return lambda model: evaluate(model, test, chapter.search_scores)
+
+
+def test_every_chapter_with_a_live_model_has_its_file():
+    assert {path.stem for path in FILES} == {f"ch{chapter}" for chapter in live.MODELS}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_file_says_what_it_was_made_with(path):
+    content = read(path)
+    assert set(content) == {"provenance", "settings", "scores", "tensors", "text"}
+    origin = {"command", "date", "recipe", "machine", "versions", "recipe_sha", "package_sha"}
+    assert set(content["provenance"]) == origin
+    assert content["settings"]["split"] == "test"
+    now = Recipe.read(content["provenance"]["recipe"]).recipe_sha()
+    assert content["provenance"]["recipe_sha"] == now, f"the recipe has changed since: {content['provenance']['command']}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_rounding_costs_at_most_half_a_point(path):
+    scores = read(path)["scores"]
+    assert scores["8 bit"].keys() == scores["float32"].keys() != set()
+    for name, value in scores["float32"].items():
+        assert value - scores["8 bit"][name] <= MOST
+
+
+def test_the_weights_give_the_recorded_scores_again(chapter, score):
+    rounded = page.unpack(page.load("ch07"), chapter.build("attention", 0), skip=SKIPPED)
+    recorded = read(FOLDER / "ch07.json")["scores"]["8 bit"]
+    assert recorded["cue"] >= 0.85
+    assert score(rounded) == pytest.approx(recorded, abs=0.002)
+
+
+def test_three_bits_would_cost_more(chapter, score, monkeypatch):
+    rounded = page.unpack(page.load("ch07"), chapter.build("attention", 0), skip=SKIPPED)
+    monkeypatch.setattr(packing, "HALF", 3)
+    _, coarse = page.pack(rounded, skip=SKIPPED)
+    assert score(rounded)["cue"] - score(coarse)["cue"] > MOST
+
+
+def test_export_writes_all_of_it_once(tmp_path, monkeypatch, capsys):
+    def train(recipe):
+        torch.manual_seed(0)
+        return nn.Linear(5, 3), ("bias",), {"seed": 0}, lambda model: {"first": model.weight[0, 0].item()}
+
+    monkeypatch.setitem(live.MODELS, "07", ("notebooks/07_classification.ipynb", train))
+    path, scores = live.export("07", tmp_path / "live")
+    content = read(path)
+    assert path == tmp_path / "live" / "ch07.json"
+    assert [entry.name for entry in path.parent.iterdir()] == ["ch07.json"]
+    assert content["scores"] == scores
+    assert 0 < abs(scores["float32"]["first"] - scores["8 bit"]["first"]) < 0.01
+    packed, _ = page.pack(train(None)[0], skip=("bias",))
+    assert (content["text"], content["tensors"]) == (packed.text, packed.tensors)
+    before = path.read_bytes()
+    live.export("07", tmp_path / "live")
+    assert path.read_bytes() == before
+    monkeypatch.setattr(live, "export", lambda chapter: (path, scores))
+    live.main(["07"])
+    assert capsys.readouterr().out.splitlines()[0] == f"float32  first {scores['float32']['first']:.4f}"
+
+
+def test_a_chapter_without_a_live_model_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        live.main(["01"])
+    assert "choose from" in capsys.readouterr().err
