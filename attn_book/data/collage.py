@@ -7,8 +7,9 @@ import numpy as np
 from skimage import transform
 
 from attn_book.data.checks import check_number, check_size, check_span, check_whole
-from attn_book.data.material import PHOTOGRAPHS, generator, photograph_strip
+from attn_book.data.material import PHOTOGRAPHS, TEXTURES, generator, photograph_strip
 
+MATERIAL = PHOTOGRAPHS + TEXTURES
 CHUNK = 500  # collages drawn at a time, so that memory does not grow with n
 
 
@@ -231,8 +232,8 @@ def _opacity(outline, centres, radii, edges, height, width):
 def _crops(n, height, width, split, rng):
     """(n, 3, height, width) float32, about [0, 1]: crops of photographs, some grey, some mixed with one colour, lighter or darker."""
     out = np.empty((n, 3, height, width), np.float32)
-    which, zoom, at = rng.integers(len(PHOTOGRAPHS), size=n), rng.integers(3, size=n), rng.random((n, 2))
-    for number, name in enumerate(PHOTOGRAPHS):
+    which, zoom, at = rng.integers(len(MATERIAL), size=n), rng.integers(3, size=n), rng.random((n, 2))
+    for number, name in enumerate(MATERIAL):
         for z, factor in enumerate((1.5, 2.5, 4)):
             strip = _strip(name, split, round(factor * max(height, width)))
             mine = np.flatnonzero((which == number) & (zoom == z))

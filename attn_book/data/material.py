@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits, load_sample_images
 from attn_book.data.checks import check_choice, check_size, check_whole
 
 PHOTOGRAPHS = ("china", "flower", "astronaut", "chelsea", "coffee", "rocket")  # chelsea is a cat
+TEXTURES = ("brick", "camera", "grass", "gravel", "ihc", "moon", "retina")  # most of them grey; ihc is stained tissue
 
 # The place of a split in this list is part of the seed of its scenes: a new one goes at the end.
 SPLITS = ("train", "test", "validation")
@@ -63,7 +64,7 @@ def photograph_strip(name, split):
     """The part of a photograph that the scenes of a split may show: no two splits share a column of pixels.
 
     Args:
-        name: one of `PHOTOGRAPHS`.
+        name: one of `PHOTOGRAPHS` or `TEXTURES`.
         split: "train" (the left half), "validation" (the sixth right of it) or "test" (the right third).
 
     Returns:
@@ -72,7 +73,7 @@ def photograph_strip(name, split):
     Raises:
         ValueError: for an unknown name or split.
     """
-    check_choice("name", name, PHOTOGRAPHS)
+    check_choice("name", name, PHOTOGRAPHS + TEXTURES)
     check_choice("split", split, SPLITS)
     picture = _whole_photograph(name)
     left, right = (picture.shape[1] * sixth // 6 for sixth in _SIXTHS[split])
@@ -133,4 +134,5 @@ def _whole_photograph(name):
     else:
         folder = Path(skimage.__file__).parent / "data"  # files of the wheel: never asks the network
         picture = io.imread(next(folder.glob(f"{name}.*")))
+    picture = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=-1)
     return (picture / 255).astype(np.float32)

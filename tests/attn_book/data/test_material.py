@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from attn_book.data import material
-from attn_book.data.material import PHOTOGRAPHS, crop_and_resize, digit_scans, generator, photograph, photograph_strip
+from attn_book.data.material import PHOTOGRAPHS, TEXTURES, crop_and_resize, digit_scans, generator, photograph, photograph_strip
 
 
 def test_the_scans_are_split_without_overlap():
@@ -54,10 +54,12 @@ def test_a_photograph_is_cropped_at_its_centre_and_not_stretched():
     assert_allclose(photograph("coffee", size=400), photograph("coffee")[:, 100:500], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", PHOTOGRAPHS)
+@pytest.mark.parametrize("name", PHOTOGRAPHS + TEXTURES)
 def test_the_strips_of_the_splits_make_up_the_photograph(name):
     strips = [photograph_strip(name, split) for split in ("train", "validation", "test")]
-    assert_array_equal(np.concatenate(strips, axis=1), photograph(name))
+    assert_array_equal(np.concatenate(strips, axis=1), material._whole_photograph(name))
+    assert strips[0].shape[2] == 3
+    assert strips[0].dtype == np.float32
 
 
 def test_a_crop_of_extreme_aspect_keeps_a_pixel():
