@@ -113,19 +113,32 @@ def load(name: str) -> Evidence:
     Raises:
         FileNotFoundError: there is no such file; the error says how it is made.
     """
-    path = RESULTS / f"{name}.json"
-    if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in RESULTS.glob("*.json"))) or "nothing"
-        raise FileNotFoundError(
-            f"results/{name}.json is not in the checkout that attn_book was imported from ({RESULTS.parent}); there is {there}. "
-            "Results come with a checkout of the book (`pip install -e .` in it) and are made by `make evidence` and `make bench`."
-        )
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read(name, "`make evidence` and `make bench`")
     rows = [
         Row(row["group"], row["settings"], {name: Score(**score) for name, score in row["scores"].items()})
         for row in content["summary"]
     ]
     return Evidence(content["provenance"], rows, content["runs"])
+
+
+def read(name: str, made_by: str) -> dict:
+    """What a file of results/ holds.
+
+    Args:
+        name: of the file, such as "ch07" or "live/ch07".
+        made_by: the commands that make such files, for the error.
+
+    Raises:
+        FileNotFoundError: there is no such file; the error says how it is made.
+    """
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in path.parent.glob("*.json"))) or "nothing"
+        raise FileNotFoundError(
+            f"results/{name}.json is not in the checkout that attn_book was imported from ({RESULTS.parent}); there is {there}. "
+            f"Results come with a checkout of the book (`pip install -e .` in it) and are made by {made_by}."
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence]) -> HTML:

@@ -1,11 +1,9 @@
 """Trained weights for the page, from the files that `python -m evidence.live` writes."""
 
-import json
-
+from attn_book import runs
 from attn_book.live.packing import Packed
-from attn_book.runs import RESULTS
 
-FOLDER = RESULTS / "live"
+FOLDER = runs.RESULTS / "live"
 
 
 def load(name: str) -> Packed:
@@ -17,12 +15,5 @@ def load(name: str) -> Packed:
     Raises:
         FileNotFoundError: there is no such file; the error says how it is made.
     """
-    path = FOLDER / f"{name}.json"
-    if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in FOLDER.glob("*.json"))) or "nothing"
-        raise FileNotFoundError(
-            f"results/live/{name}.json is not in the checkout that attn_book was imported from ({RESULTS.parent}); there is {there}. "
-            f"It comes with a checkout of the book and is made by `python -m evidence.live {name.removeprefix('ch')}`."
-        )
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = runs.read(f"live/{name}", f"`python -m evidence.live {name.removeprefix('ch')}`")
     return Packed(content["text"], content["tensors"])
