@@ -38,9 +38,9 @@ HBox([view, view.controls()])
 
 
 @pytest.fixture
-def lab(tmp_path):
-    """JupyterLab on a free port of this machine, with its own settings, on a folder with one notebook."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(LIVE, id="live")])
+def lab(tmp_path, request):
+    """JupyterLab on a free port of this machine, with its own settings, on a folder with one notebook of one cell: its param."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(request.param, id="live")])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     folder = tmp_path / "notebooks"
     folder.mkdir()
@@ -80,6 +80,7 @@ def lab(tmp_path):
                 process.kill()
 
 
+@pytest.mark.parametrize("lab", [LIVE], indirect=True, ids=["explorer"])
 def test_live_in_jupyterlab_page_and_kernel_follow_each_other(browser, lab):
     address, folder = lab
     context = browser.new_context(viewport={"width": 1400, "height": 1100})
