@@ -1,4 +1,4 @@
-"""Collages: shapes cut out of photographs, laid on a photograph, and clicks on them with the masks that are meant."""
+"""Collages: shapes cut out of photographs, laid on a photograph, and clicks on them with the masks that can be meant."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,13 +38,13 @@ class Clicks:
 
     Attributes:
         places: (n, P, 2) int64 px, row and column.
-        masks: (n, P, H, W) bool, the piece that is meant.
-        others: (n, P, H, W) bool, the other piece that could be meant there; the same as `masks` where there is no doubt.
+        parts: (n, P, H, W) bool, the piece at that place.
+        wholes: (n, P, H, W) bool, the shape that it belongs to: the same where there is no badge.
     """
 
     places: np.ndarray
-    masks: np.ndarray
-    others: np.ndarray
+    parts: np.ndarray
+    wholes: np.ndarray
 
 
 def collages(n, *, seed, split="train", size=64, shapes=(2, 5), alike=0.4, badges=0.2, noise=0.03):
@@ -101,8 +101,7 @@ def clicks(parts, per_picture, *, seed, wholes=None, smallest=60):
         parts: (n, H, W) whole numbers, the piece at each pixel, 0 for the ground, as in `Collages`.
         per_picture: P, clicks on each picture.
         seed: a whole number of at least 0.
-        wholes: (n, H, W), the other numbering: then each click means, by the toss of a coin, its part or its whole. None where there is
-            only one.
+        wholes: (n, H, W), the other numbering; None where there is only one.
         smallest: px, the least visible area of a piece that is clicked on; where a picture has none, its largest piece is.
 
     Returns:
@@ -122,16 +121,14 @@ def clicks(parts, per_picture, *, seed, wholes=None, smallest=60):
         raise ValueError(f"parts must show a piece in every picture; picture {int(area.any(1).argmin())} is all ground")
     large = area >= np.minimum(smallest, area.max(1, keepdims=True))  # (n, pieces)
     places = np.empty((n, per_picture, 2), np.int64)
-    masks, others = np.empty((2, n, per_picture, *parts.shape[1:]), bool)
+    on_part, on_whole = np.empty((2, n, per_picture, *parts.shape[1:]), bool)
     for p in range(per_picture):
         piece = 1 + np.where(large, rng.random(area.shape), -1).argmax(1)
-        part = parts == piece[:, None, None]
-        pixel = np.where(part, rng.random(parts.shape, dtype=np.float32), -1).reshape(n, -1).argmax(1)
+        on_part[:, p] = parts == piece[:, None, None]
+        pixel = np.where(on_part[:, p], rng.random(parts.shape, dtype=np.float32), -1).reshape(n, -1).argmax(1)
         places[:, p] = np.stack(np.divmod(pixel, width), -1)
-        whole = wholes == wholes.reshape(n, -1)[np.arange(n), pixel][:, None, None]
-        means_whole = (rng.random(n) < 0.5)[:, None, None]
-        masks[:, p], others[:, p] = np.where(means_whole, whole, part), np.where(means_whole, part, whole)
-    return Clicks(places, masks, others)
+        on_whole[:, p] = wholes == wholes.reshape(n, -1)[np.arange(n), pixel][:, None, None]
+    return Clicks(places, on_part, on_whole)
 
 
 def _draw(images, parts, wholes, split, shapes, alike, badges, rng):
@@ -142,11 +139,11 @@ def _draw(images, parts, wholes, split, shapes, alike, badges, rng):
     images[:], parts[:], wholes[:] = ground, 0, 0
     fewest, most = shapes
     count = rng.integers(fewest, most + 1, n)
-    typical = rng.uniform(0.1, 0.26, n)  # of the shorter side
+    typical = rng.uniform(0.12, 0.28, n)  # of the shorter side
     centres, radii, laid = np.zeros((most, n, 2)), np.zeros((most, n)), np.zeros((most, n), bool)
     kind = rng.integers(3, size=n)  # of the shapes that are alike
     for k in range(most):
-        free = rng.uniform(0.09, 0.3, n)
+        free = rng.uniform(0.1, 0.36, n)
         radii[k] = min(height, width) * np.where(one_texture, typical * rng.uniform(0.8, 1.2, n), free)
         centres[k] = _centre(centres[:k], radii[: k + 1], laid[:k], one_texture, height, width, rng)
         apart = _gaps(centres[: k + 1], radii[: k + 1], laid[:k]) >= 2
