@@ -41,7 +41,7 @@ def as_set(pairs):
 
 
 def test_matching_by_hand():
-    """Greedy matching would take the 1 and then have to take the 9; the best pairs cost 2 + 3."""
+    """Greedy matching would take the 1, and then the 8; the best pairs cost 2 + 3."""
     cost = torch.tensor([[[1.0, 2.0], [3.0, 9.0], [7.0, 8.0]]])
     assert as_set(match(cost, torch.ones(1, 2, dtype=torch.bool))) == {(0, 1, 0), (0, 0, 1)}
 
