@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attn_book.figures import ch01, ch02, ch03, ch04, ch06, ch07, ch08, common, style
+from attn_book.figures import ch01, ch02, ch03, ch04, ch06, ch07, ch08, ch09, common, style
 
 matplotlib.use("Agg")
 
@@ -259,3 +259,25 @@ def test_by_overlap_names_its_ranges_and_its_lines():
     ax = fig.axes[0]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0–0.1", "0.1–0.4"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["with", "without"]
+
+
+def test_outlines_run_between_the_pixels_of_a_mask_and_the_click_is_where_it_was():
+    masks = np.zeros((2, 2, 9, 12), bool)
+    masks[0, 0, 2:5, 3:8] = masks[1, 1, 2:5, 3:8] = True
+    fig = ch09.outlined(np.zeros((2, 3, 9, 12)), [(3, 4), (5, 6)], masks, ["a", "b"], names=["part", "whole"])
+    assert [ax.lines[0].get_xydata().tolist() for ax in fig.axes] == [[[4, 3]], [[6, 5]]]
+    colours = []
+    for ax in fig.axes:  # one outline each: the other mask is empty
+        (outline,) = ax.collections
+        extent = outline.get_paths()[0].get_extents()
+        np.testing.assert_allclose([extent.x0, extent.x1, extent.y0, extent.y1], [2.5, 7.5, 1.5, 4.5])
+        colours.append(outline.get_edgecolor().tolist())
+    assert colours[0] != colours[1]
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["part", "whole"]
+
+
+def test_outlines_of_one_mask_each_without_clicks():
+    fig = ch09.outlined(np.zeros((1, 9, 12)), None, np.eye(9, 12, dtype=bool)[None])
+    assert len(fig.axes[0].collections) == 1
+    assert not fig.axes[0].lines
+    assert not fig.legends
