@@ -115,7 +115,7 @@ def layers_of_a_query(picture, maps, boxes, *, columns=2, cell=2.7):
     return fig
 
 
-def by_overlap(series, edges, *, ylabel, size=(5.6, 3.6)):
+def by_overlap(series, edges, *, ylabel, size=(5.6, 4.2)):
     """A score against the overlap of a pair, a line for each detector.
 
     Args:
@@ -132,5 +132,5 @@ def by_overlap(series, edges, *, ylabel, size=(5.6, 3.6)):
         ax.errorbar(x, values, yerr=half, fmt="o", ls=dash, capsize=3, label=name, color=PALETTE[i % len(PALETTE)])
     ax.set_xticks(x, [f"{low:g}–{high:g}" for low, high in edges])
     ax.set(xlabel="IoU of the pair's boxes", ylabel=ylabel)
-    ax.legend(loc="lower left")
+    fig.legend(loc="outside lower center", ncols=2)  # no place within is free of lines for sure
     return fig

@@ -258,7 +258,7 @@ def test_by_overlap_names_its_ranges_and_its_lines():
     fig = ch08.by_overlap({"with": [0.5, 0.6], "without": ([0.2, 0.1], [0.1, 0.1])}, [(0, 0.1), (0.1, 0.4)], ylabel="AP50")
     ax = fig.axes[0]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0–0.1", "0.1–0.4"]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["with", "without"]
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["with", "without"]
 
 
 def test_outlines_run_between_the_pixels_of_a_mask_and_the_click_is_where_it_was():
