@@ -10,6 +10,7 @@ from attn_book.data.checks import check_number, check_size, check_span, check_wh
 from attn_book.data.material import PHOTOGRAPHS, TEXTURES, generator, photograph_strip
 
 MATERIAL = PHOTOGRAPHS + TEXTURES
+GAP = 2  # px at least between shapes that lie apart
 CHUNK = 500  # collages drawn at a time, so that memory does not grow with n
 
 
@@ -47,12 +48,12 @@ class Clicks:
     wholes: np.ndarray
 
 
-def collages(n, *, seed, split="train", size=64, shapes=(2, 5), alike=0.4, badges=0.2, noise=0.03):
+def collages(n, *, seed, split="train", size=64, shapes=(2, 5), alike=0.5, badges=0.2, noise=0.03):
     """n collages of shapes cut out of photographs, on a photograph, with exact truth.
 
-    Shapes are ellipses, rectangles and wavy blobs with edges one or two pixels wide. In most collages each has a texture of its
-    own and later ones may cover earlier ones. In the others (`alike`) all have one texture and about one size and lie apart:
-    only their places tell them from each other.
+    Shapes are ellipses, rectangles and wavy blobs with edges one or two pixels wide. In some collages each has a texture of its
+    own and later ones may cover earlier ones. In the others (`alike`) all have one texture and about one size, and lie close
+    together but apart: only their places tell them from each other.
 
     Args:
         n: number of collages, at least 1.
@@ -94,7 +95,7 @@ def collages(n, *, seed, split="train", size=64, shapes=(2, 5), alike=0.4, badge
     return Collages(images, parts, wholes)
 
 
-def clicks(parts, per_picture, *, seed, wholes=None, smallest=60):
+def clicks(parts, per_picture, *, seed, wholes=None, smallest=100):
     """Clicks on random pixels of random pieces: first a piece of the picture, all alike, then a pixel of it, all alike.
 
     Args:
@@ -146,7 +147,7 @@ def _draw(images, parts, wholes, split, shapes, alike, badges, rng):
         free = rng.uniform(0.1, 0.36, n)
         radii[k] = min(height, width) * np.where(one_texture, typical * rng.uniform(0.8, 1.2, n), free)
         centres[k] = _centre(centres[:k], radii[: k + 1], laid[:k], one_texture, height, width, rng)
-        apart = _gaps(centres[: k + 1], radii[: k + 1], laid[:k]) >= 2
+        apart = _gaps(centres[: k + 1], radii[: k + 1], laid[:k]) >= GAP
         laid[k] = (k < count) & (apart | ~one_texture)
         outline = _outlines(n, np.where(one_texture, kind, rng.integers(3, size=n)), rng)
         edge = rng.uniform(0.8, 2, n)
@@ -171,12 +172,13 @@ def _draw(images, parts, wholes, split, shapes, alike, badges, rng):
             wholes[shown] = k + 1
 
 
-def _centre(centres, radii, laid, apart, height, width, rng, tries=6):
-    """(n, 2) px, row and column of the next shape's centre: of some random places the one with the widest gap to what is laid."""
+def _centre(centres, radii, laid, apart, height, width, rng, tries=12):
+    """(n, 2) px, row and column of the next shape's centre: where shapes lie apart, the random place with the least gap that will do."""
     n = len(apart)
     places = rng.uniform(0.04, 0.96, (tries, n, 2)) * (height, width)
     gaps = np.stack([_gaps(np.concatenate([centres, place[None]]), radii, laid) for place in places])
-    return places[np.where(apart, gaps.argmax(0), 0), np.arange(n)]
+    narrowest = np.where(gaps >= GAP, gaps, np.inf).argmin(0)
+    return places[np.where(apart, narrowest, 0), np.arange(n)]
 
 
 def _gaps(centres, radii, laid):
