@@ -136,6 +136,7 @@ def test_shifted_window_solved_by_hand():
     regular = masks.shifted_window(4, 4, 2)
     assert_array_equal(np.flatnonzero(regular[0]), [0, 1, 4, 5])
     assert_array_equal(regular, masks.shifted_window(4, 4, 2, 0))
+    assert_array_equal(regular, masks.dense(masks.shifted_window_mod(4, 4, 2), 16))
     shifted = masks.shifted_window(4, 4, 2, 1)
     assert_array_equal(np.flatnonzero(shifted[0]), [0])
     assert_array_equal(np.flatnonzero(shifted[1]), [1, 2])
@@ -155,6 +156,7 @@ def test_shifted_window_rejections():
 def test_padding_solved_by_hand():
     mask = masks.padding([2, 0, 3], 3)
     assert_array_equal(mask, [[[1, 1, 0]], [[0, 0, 0]], [[1, 1, 1]]])
+    assert_array_equal(masks.dense(masks.padding_mod([2, 0, 3], 3), 1, 3), [[1, 1, 0]])  # without B, the first sequence
 
 
 def test_padded_sequences_attend_as_if_they_were_alone():

@@ -121,12 +121,16 @@ def test_masks_broadcast_to_the_scores():
         shapes.check_mask(np.ones((5, 7), np.uint8), scores)
 
 
-def test_grids_and_maps_that_are_empty():
+def test_grids_and_maps_that_do_not_fit():
     for shape in ((1, 0, 2, 3), (1, 2, 0, 3)):
         with raises(ValueError, f"x must have the four axes (batch, row, column, width), none empty, got shape {shape}"):
             shapes.check_grid("x", torch.ones(shape), 3)
         with raises(ValueError, f"x must have the four axes (batch, channel, row, column), none empty, got shape {shape}"):
             shapes.check_map("x", torch.ones(shape))
+    with raises(TypeError, "x must be floating point, got torch.int64"):
+        shapes.check_grid("x", torch.ones(1, 2, 2, 3, dtype=torch.int64), 3)
+    with raises(ValueError, "x must have width 3, got 5"):
+        shapes.check_grid("x", torch.ones(1, 2, 2, 5), 3)
     shapes.check_grid("x", torch.ones(0, 2, 2, 3), 3)  # no pictures at all is no fault
     shapes.check_map("x", torch.ones(0, 2, 2, 3))
 
