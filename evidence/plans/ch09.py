@@ -1,0 +1,71 @@
+"""What is run for chapter 09: gates on a U-Net's skips, bottlenecks that may or may not compare, and ways to answer a click."""
+
+from evidence.tune import tune
+
+RECIPE = "notebooks/09_segmentation.ipynb"
+SEEDS = (1, 2, 3, 4, 5)
+TUNING_SEED = 0
+VALIDATION = {"split": "validation", "scene_seed": 900}
+TEST = {"split": "test", "scene_seed": 950}
+
+STEPS = {"semantic": 600, "cued": 560, "click": 1600, "digits": 1600}
+KINDS = {
+    "semantic": ("plain", "gates", "gates that ask nothing"),
+    "cued": ("attention", "convolution", "FiLM"),
+    "click": ("two-way", "even weights", "no look", "U-Net"),
+}
+SCORE = {"semantic": "mIoU", "cued": "IoU", "click": "collages"}  # what is tuned for; never the coins
+AXES = {"lr": (0.001, 0.003, 0.01)}
+CLASSICAL = ("flood", "random walker")  # each run chooses their numbers by itself, on validation collages
+# Four times the steps, with the settings that were best for the short run.
+LONGER = (
+    ("semantic", "plain"),
+    ("semantic", "gates"),
+    ("cued", "attention"),
+    ("cued", "convolution"),
+    ("cued", "FiLM"),
+    ("click", "two-way"),
+    ("click", "no look"),
+    ("click", "U-Net"),
+)
+
+
+def plan(runs):
+    """All runs that are wanted. Settings that wait for other runs are None.
+
+    Args:
+        runs: those that are done; what was tuned is read from them.
+    """
+    networks = [(task, kind) for task, kinds in KINDS.items() for kind in kinds]
+    grid, best = tune(runs, [name(*one) for one in networks], AXES, _score)
+    for task, kind in networks:
+        for setting in grid:
+            yield entry("tuning", name(task, kind), TUNING_SEED, setting, VALIDATION, task=task, kind=kind)
+        for seed in SEEDS:
+            yield entry("report", name(task, kind), seed, best[name(task, kind)], TEST, task=task, kind=kind)
+    for kind in KINDS["click"]:  # with the settings for collages
+        for seed in SEEDS:
+            yield entry("report", name("digits", kind), seed, best[name("click", kind)], TEST, task="digits", kind=kind)
+    for kind in CLASSICAL:
+        for number, seed in enumerate(SEEDS):  # nothing is learned: only the collages differ
+            scenes = TEST | {"scene_seed": TEST["scene_seed"] + number}
+            yield entry("untrained", name("classical", kind), seed, {}, scenes, task="classical", kind=kind)
+    for task, kind in LONGER:
+        setting = best[name(task, kind)]
+        yield entry("attempt", f"{name(task, kind)}, longer", 1, setting, TEST, task=task, kind=kind, steps=4 * STEPS[task])
+    yield entry("check", name("click", "two-way"), 1, {"lr": 0.003}, TEST, task="click", kind="two-way", steps=20)
+
+
+def name(task, kind):
+    """The group of a model on a task."""
+    return f"{task}: {kind}"
+
+
+def entry(part, group, seed, tuned, scenes, *, task, kind, steps=None):
+    """One run as the record keeps it."""
+    steps = {"steps": steps or STEPS[task]} if task in STEPS else {}
+    return {"part": part, "group": group, "seed": seed, "settings": {"task": task, "kind": kind, **steps, **tuned, **scenes}}
+
+
+def _score(run):
+    return run["scores"][SCORE[run["settings"]["task"]]]
