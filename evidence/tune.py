@@ -4,8 +4,11 @@ import itertools
 import math
 
 
-def tune(runs, groups, axes, score, *, bounds=None, most=6):
+def tune(runs, groups, axes, score, *, bounds=None, most=6, margin=None, then=None):
     """The grid that is needed, and the best setting of each group once all of it has been tried.
+
+    The best of many noisy scores is partly luck, all the more where a model has learned nothing. With `margin` and `then`,
+    settings that score nearly as well as the best count as equal to it, and something else decides between them.
 
     Args:
         runs: all runs so far; those of part "tuning" count.
@@ -14,6 +17,8 @@ def tune(runs, groups, axes, score, *, bounds=None, most=6):
         score: function of a run; the highest is the best. A run that diverged is the worst.
         bounds: {name: value} that an axis cannot leave, such as a weight decay of 0. What is best there is not at an edge.
         most: values that an axis may come to have; there widening stops.
+        margin: function of a score: how far below it another is still as good, such as one standard error.
+        then: function of a run; between equals the highest is the best.
 
     Returns:
         A list of settings, as far as the scores that are known ask for; and {group: its best setting}, in which every value is
@@ -26,17 +31,18 @@ def tune(runs, groups, axes, score, *, bounds=None, most=6):
     for name, values in axes.items():
         if len(values) < 3:
             raise ValueError(f"axes[{name!r}] must have at least three values, got {values}")
-    scores = {group: {} for group in groups}
+    scores, seconds = {group: {} for group in groups}, {group: {} for group in groups}
     for run in runs:
         if run["part"] == "tuning" and run["group"] in scores:
             point = tuple(run["settings"][name] for name in axes)
             scores[run["group"]][point] = -math.inf if "diverged" in run["scores"] else score(run)
+            seconds[run["group"]][point] = 0.0 if then is None or "diverged" in run["scores"] else then(run)
     while True:
         points = list(itertools.product(*axes.values()))
         grid = [dict(zip(axes, point)) for point in points]
         if any(point not in scores[group] for group in groups for point in points):
             return grid, {group: dict.fromkeys(axes) for group in groups}
-        best = {group: dict(zip(axes, max(points, key=scores[group].get))) for group in groups}
+        best = {group: dict(zip(axes, _best(points, scores[group], seconds[group], margin))) for group in groups}
         wider = {
             name: _widen(values, {setting[name] for setting in best.values()}, (bounds or {}).get(name))
             for name, values in axes.items()
@@ -45,6 +51,14 @@ def tune(runs, groups, axes, score, *, bounds=None, most=6):
         if wider == axes:
             return grid, best
         axes = wider
+
+
+def _best(points, scores, seconds, margin):
+    """The point of the highest score, or of those within the margin below it the one of the highest second score."""
+    top = max(points, key=scores.get)
+    if margin is None or not math.isfinite(scores[top]):
+        return top
+    return max((point for point in points if scores[point] >= scores[top] - margin(scores[top])), key=seconds.get)
 
 
 def _widen(values, best, bound):

@@ -77,3 +77,20 @@ def test_other_parts_do_not_count():
 def test_an_axis_without_an_inside_is_refused():
     with pytest.raises(ValueError, match=r"axes\['lr'\] must have at least three values, got \[1, 2\]"):
         tune([], ["a"], {"lr": (1, 2)}, float)
+
+
+def test_between_equals_something_else_decides():
+    def run(lr, decay, score, loss):
+        return {"part": "tuning", "group": "a", "settings": {"lr": lr, "decay": decay}, "scores": {"right": score, "loss": loss}}
+
+    lucky, solid = (0.01, 1.0), (0.003, 0.1)
+    runs = [
+        run(lr, d, {lucky: 0.264, solid: 0.261}.get((lr, d), 0.2), 0.4 if (lr, d) == solid else 0.5)
+        for lr in AXES["lr"]
+        for d in AXES["decay"]
+    ]
+    score, then = (lambda run: run["scores"]["right"]), (lambda run: -run["scores"]["loss"])
+    _, best = tune(runs, ["a"], AXES, score, margin=lambda right: 0.01, then=then)
+    assert best == {"a": {"lr": 0.003, "decay": 0.1}}
+    _, best = tune(runs, ["a"], AXES, score, margin=lambda right: 0.001, then=then, most=3)
+    assert best == {"a": {"lr": 0.01, "decay": 1.0}}
