@@ -11,7 +11,7 @@ TEST = {"split": "test", "scene_seed": 950}
 
 AXES = {"lr": (0.001, 0.002, 0.004), "weight_decay": (0.0, 0.01, 0.1)}
 BOUNDS = {"weight_decay": 0.0}
-RIVALS = ("DETR", "DETR, queries alone", "learned queries", "learned queries, alone", "convolution")
+RIVALS = ("DETR", "DETR, queries alone", "learned queries", "learned queries, alone", "convolution", "convolution, matched")
 TUNED = (*RIVALS, "plain DETR", "Hugging Face")
 LEFT_OUT = ("boxes not refined", "no prior", "no denoising")  # with the settings of the full recipe
 LONGER = ("DETR", "convolution", "plain DETR", "Hugging Face")  # four times the steps, each with its own best settings
