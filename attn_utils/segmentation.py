@@ -84,7 +84,7 @@ class TwoWayBlock(nn.Module):
 
 
 class TwoWayDecoder(nn.Module):
-    """`TwoWayBlock`s, and at the end one more look of the prompt tokens at the picture.
+    """Several of `TwoWayBlock`, and at the end one more look of the prompt tokens at the picture.
 
     The tokens that come in are also their own places, which every block adds to their queries and keys again, so that what was
     asked (a click, here, on an object) is not forgotten.

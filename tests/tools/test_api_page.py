@@ -14,6 +14,7 @@ INNER = {
     "attn_book.explorer.places",
     "attn_book.explorer.still",
     "attn_book.figures.svg",
+    "attn_book.live.page",
 }
 OF_ONE_CHAPTER = re.compile(r"attn_book\.(figures|exercises)\.ch\d\d")
 
