@@ -8,7 +8,7 @@ TUNING_SEED = 0
 VALIDATION = {"split": "validation", "scene_seed": 900}
 TEST = {"split": "test", "scene_seed": 950}
 
-STEPS = {"semantic": 600, "cued": 560, "click": 1600, "digits": 1600}
+STEPS = {"semantic": 600, "cued": 560, "click": 1200, "digits": 1200}
 KINDS = {
     "semantic": ("plain", "gates", "gates that ask nothing"),
     "cued": ("attention", "convolution", "FiLM"),
