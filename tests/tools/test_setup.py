@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def checkout(tmp_path):
     for name in ("requirements.txt", "constraints.txt", "book/requirements.txt", "pyproject.toml"):
         (folder / name).touch()
     stand_in = tmp_path / "python"
-    stand_in.write_text(STAND_IN.format(python=sys.executable), encoding="utf8")
+    stand_in.write_text(STAND_IN.format(python=shlex.quote(sys.executable)), encoding="utf8")
     stand_in.chmod(0o755)
 
     def make(folder):
