@@ -31,18 +31,18 @@ def tune(runs, groups, axes, score, *, bounds=None, most=6, margin=None, then=No
     for name, values in axes.items():
         if len(values) < 3:
             raise ValueError(f"axes[{name!r}] must have at least three values, got {values}")
-    scores, seconds = {group: {} for group in groups}, {group: {} for group in groups}
+    scores, ties = {group: {} for group in groups}, {group: {} for group in groups}
     for run in runs:
         if run["part"] == "tuning" and run["group"] in scores:
             point = tuple(run["settings"][name] for name in axes)
             scores[run["group"]][point] = -math.inf if "diverged" in run["scores"] else score(run)
-            seconds[run["group"]][point] = 0.0 if then is None or "diverged" in run["scores"] else then(run)
+            ties[run["group"]][point] = 0.0 if then is None or "diverged" in run["scores"] else then(run)
     while True:
         points = list(itertools.product(*axes.values()))
         grid = [dict(zip(axes, point)) for point in points]
         if any(point not in scores[group] for group in groups for point in points):
             return grid, {group: dict.fromkeys(axes) for group in groups}
-        best = {group: dict(zip(axes, _best(points, scores[group], seconds[group], margin))) for group in groups}
+        best = {group: dict(zip(axes, _best(points, scores[group], ties[group], margin))) for group in groups}
         wider = {
             name: _widen(values, {setting[name] for setting in best.values()}, (bounds or {}).get(name))
             for name, values in axes.items()
@@ -53,12 +53,12 @@ def tune(runs, groups, axes, score, *, bounds=None, most=6, margin=None, then=No
         axes = wider
 
 
-def _best(points, scores, seconds, margin):
-    """The point of the highest score, or of those within the margin below it the one of the highest second score."""
+def _best(points, scores, ties, margin):
+    """The point of the highest score, or of those within the margin below it the one that `ties` puts first."""
     top = max(points, key=scores.get)
     if margin is None or not math.isfinite(scores[top]):
         return top
-    return max((point for point in points if scores[point] >= scores[top] - margin(scores[top])), key=seconds.get)
+    return max((point for point in points if scores[point] >= scores[top] - margin(scores[top])), key=ties.get)
 
 
 def _widen(values, best, bound):
