@@ -1,9 +1,39 @@
-"""From attention weights to explanations: rollout."""
+"""From attention weights to explanations: how many keys a query looks at, and rollout."""
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
+
+
+def effective_keys(weights: np.ndarray | Tensor) -> np.ndarray | Tensor:
+    """The effective number of keys of each query, e to the entropy of its weights: how many equal weights would spread as much.
+
+    effective_keys(a) = exp(-Σ_m a_m ln a_m),   with 0 ln 0 = 0
+
+    Args:
+        weights: attention weights (..., M): none negative, and each row sums to 1 over the keys.
+
+    Returns:
+        (...), at least float32, an array for an array and a tensor for a tensor: 1 where one key has all the weight, M where all
+        share it equally, 0 for a query that may attend to nothing (a row of 0).
+
+    Raises:
+        ValueError: a negative weight, or a row that sums neither to 1 nor to 0: are these scores?
+
+    Examples:
+        >>> effective_keys(np.array([[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]])).round(6)
+        array([1., 2.])
+    """
+    given = weights if isinstance(weights, Tensor) else torch.tensor(np.asarray(weights))
+    shares = given.to(torch.promote_types(given.dtype, torch.float32))  # (..., M)
+    sums = shares.sum(dim=-1)
+    fits = ((sums - 1).abs() <= 0.01) | (sums == 0)  # 0.01: what rounding to half precision may add up to
+    if not ((shares >= 0).all() and fits.all()):
+        raise ValueError("weights must not be negative and must sum to 1 over the last axis, or to 0: are these scores?")
+    keys = torch.special.entr(shares).sum(dim=-1).exp() * (sums > 0)
+    return keys if isinstance(weights, Tensor) else keys.numpy()
 
 
 def rollout(maps: Mapping[str, Tensor], *, residual: float = 0.5) -> Tensor:

@@ -39,7 +39,7 @@ ALLOWED = {
     # what looks at attentions, and training
     "attn_utils.contracts": "torch",
     "attn_utils.record": "torch",
-    "attn_utils.explain": "torch",
+    "attn_utils.explain": "numpy torch",
     "attn_utils.device": "numpy torch",
     "attn_utils.train": "numpy torch tqdm .device",
     "attn_utils.cost": "numpy torch",
@@ -74,7 +74,7 @@ ALLOWED = {
     "attn_book.explorer.widget": "anywidget traitlets .arguments .controls .modules .packing .page .places .still",
     "attn_book.figures": "",
     "attn_book.figures.ch??": "matplotlib numpy attn_book.arrays .common .style",
-    "attn_book.figures.common": "matplotlib numpy attn_book.arrays .style",
+    "attn_book.figures.common": "matplotlib numpy attn_book.arrays .style attn_utils.explain",
     "attn_book.figures.style": "IPython matplotlib .svg",
     "attn_book.figures.svg": "PIL",
     "attn_book.lines": "",

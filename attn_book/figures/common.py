@@ -7,6 +7,7 @@ from matplotlib.colors import Normalize
 
 from attn_book.arrays import as_array
 from attn_book.figures.style import INK, PALETTE, SIGNED, WEIGHTS
+from attn_utils.explain import effective_keys
 
 QUERY = PALETTE[5]  # the vermilion of every query in the book
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -85,8 +86,7 @@ def own_scale_bar(axes, cmap=WEIGHTS):
 def weight_note(weights):
     """The largest weight and the effective number of keys, exp of the entropy; NaN marks keys that may not be asked."""
     weights = np.ravel(weights)[np.isfinite(np.ravel(weights))]
-    shares = weights[weights > 0] / weights.sum()
-    keys = np.exp(-(shares * np.log(shares)).sum())
+    keys = float(effective_keys(weights / weights.sum()))
     return f"max {weights.max():.2g}, {keys:,.{keys < 10:d}f} keys"
 
 

@@ -1,10 +1,11 @@
-"""Rollout: solved by hand, a distribution over the input tokens, and nothing that is no stack of self-attention maps."""
+"""How many keys a query looks at. Rollout: a distribution over the input tokens, of nothing but a stack of self-attention maps."""
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
-from attn_utils.explain import rollout
+from attn_utils.explain import effective_keys, rollout
 from attn_utils.record import record_attention
 from attn_utils.vit import ViT
 
@@ -113,3 +114,37 @@ def test_rejections():
     for residual in (2, -0.1, float("nan")):
         with pytest.raises(ValueError, match=r"residual must be in \[0, 1\], got"):
             rollout({"a": torch.ones(1, 1, 2, 2)}, residual=residual)
+
+
+def test_effective_keys_solved_by_hand():
+    rows = np.array([[1.0, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25], [0.5, 0.25, 0.25, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    expected = np.array([1.0, 4.0, 2**1.5, 0.0])  # the last query may attend to nothing
+    np.testing.assert_allclose(effective_keys(rows), expected, rtol=1e-14)
+    np.testing.assert_allclose(effective_keys(rows.reshape(2, 2, 4)), expected.reshape(2, 2), rtol=1e-14)
+    assert_close(effective_keys(torch.from_numpy(rows)), torch.from_numpy(expected))
+
+
+def test_effective_keys_give_back_what_they_got():
+    weights = torch.rand(2, 3, 5, 7).softmax(dim=-1)
+    keys = effective_keys(weights)
+    assert isinstance(keys, torch.Tensor) and keys.shape == (2, 3, 5)
+    of_array = effective_keys(weights.numpy())
+    assert isinstance(of_array, np.ndarray) and of_array.dtype == np.float32
+    assert_close(torch.from_numpy(of_array), keys)
+    one = effective_keys(np.broadcast_to(np.float64(0.125), 8))  # read-only
+    np.testing.assert_allclose(one, 8.0, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_effective_keys_of_half_precision_are_computed_in_float32(dtype):
+    torch.manual_seed(0)
+    exact = torch.randn(11, 197, dtype=torch.float64).softmax(dim=-1)
+    keys = effective_keys(exact.to(dtype))
+    assert keys.dtype == torch.float32
+    assert_close(keys.double(), effective_keys(exact), rtol=0.01, atol=0)
+
+
+@pytest.mark.parametrize("weights", [[[0.5, 0.6]], [[1.5, -0.5]], [[3.0, -2.0]], [[float("nan"), 1.0]], [[0.3, 0.3]]])
+def test_scores_have_no_effective_keys(weights):
+    with pytest.raises(ValueError, match="must sum to 1 over the last axis, or to 0: are these scores?"):
+        effective_keys(np.array(weights))
