@@ -86,7 +86,7 @@ def own_scale_bar(axes, cmap=WEIGHTS):
 def weight_note(weights):
     """The largest weight and the effective number of keys, exp of the entropy; NaN marks keys that may not be asked."""
     weights = np.ravel(weights)[np.isfinite(np.ravel(weights))]
-    keys = float(effective_keys(weights / weights.sum()))
+    keys = float(effective_keys(weights / (weights.sum() or 1)))
     return f"max {weights.max():.2g}, {keys:,.{keys < 10:d}f} keys"
 
 
