@@ -9,7 +9,7 @@ STEPS = 1200
 VALIDATION = {"split": "validation", "scene_seed": 900}
 TEST = {"split": "test", "scene_seed": 950}
 
-AXES = {"lr": (0.001, 0.002, 0.004)}
+AXES = {"lr": (0.002, 0.004, 0.008)}
 WEIGHT_DECAY = 0.01
 RIVALS = ("DETR", "DETR, queries alone", "learned queries", "learned queries, alone", "convolution", "convolution, matched")
 WHOLE = ("plain DETR", "Hugging Face")
@@ -17,7 +17,8 @@ TUNED = RIVALS + WHOLE
 LEFT_OUT = ("boxes not refined", "no prior", "no denoising")  # with the settings of the full recipe
 # Four times the steps, each with its own best settings, and AP50 on the way.
 LONGER = ("DETR", "convolution", "convolution, matched", "Hugging Face", "plain DETR", "DETR, queries alone")
-WATCH = 400
+WATCH = 400  # steps
+PAIRS = 300  # of one digit, for each range of overlap
 
 
 def plan(runs):
@@ -32,7 +33,7 @@ def plan(runs):
             yield entry("tuning", kind, TUNING_SEED, setting, VALIDATION, kind=kind)
     for seed in SEEDS:
         for kind in RIVALS:
-            yield entry("report", kind, seed, best[kind], TEST, kind=kind)
+            yield entry("report", kind, seed, best[kind], TEST, kind=kind, pairs=PAIRS)
     for seed in SEEDS:
         for kind in WHOLE:
             yield entry("ladder", kind, seed, best[kind], TEST, kind=kind)
@@ -42,7 +43,7 @@ def plan(runs):
     yield entry("check", "DETR", 1, short, TEST, kind="DETR", steps=20)
     for seed in SEEDS:
         for kind in LONGER:
-            yield entry("longer", f"{kind}, longer", seed, best[kind], TEST, kind=kind, steps=4 * STEPS, watch=WATCH)
+            yield entry("longer", f"{kind}, longer", seed, best[kind], TEST, kind=kind, steps=4 * STEPS, pairs=PAIRS, watch=WATCH)
 
 
 def judged_by(kind):
@@ -50,7 +51,7 @@ def judged_by(kind):
     return "AP50 NMS" if kind == "convolution" else "AP50"
 
 
-def entry(part, group, seed, tuned, scenes, *, kind, steps=STEPS, watch=0):
+def entry(part, group, seed, tuned, scenes, *, kind, steps=STEPS, pairs=0, watch=0):
     """One run as the record keeps it."""
-    rates = {**tuned, "weight_decay": WEIGHT_DECAY}
-    return {"part": part, "group": group, "seed": seed, "settings": {"kind": kind, "steps": steps, "watch": watch, **rates, **scenes}}
+    settings = {"kind": kind, "steps": steps, "pairs": pairs, "watch": watch, **tuned, "weight_decay": WEIGHT_DECAY, **scenes}
+    return {"part": part, "group": group, "seed": seed, "settings": settings}
