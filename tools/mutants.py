@@ -240,7 +240,7 @@ def score(counts):
 def page(result):
     """The text of book/mutants.md."""
     files, came = result["files"], result["provenance"]
-    rows = {f"`{name}`": total(found) for name, found in files.items()}
+    rows = {name.removeprefix("attn_utils/"): total(found) for name, found in files.items()}
     rows["together"] = total(rows)
     versions = ", ".join(f"{name} {number}" for name, number in came["versions"].items())
     out = [
@@ -252,7 +252,7 @@ def page(result):
         "**mutant**, the unit tests run on it, and one of them should fail: then the mutant is *killed*. A mutant that *survives* either",
         "behaves like the original, so that no test could tell them apart, or shows something that nobody checks.",
         "",
-        "| file | mutants | killed | timed out | survived | score |",
+        "| file of `attn_utils` | mutants | killed | timed out | survived | score |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name, counts in rows.items():

@@ -340,11 +340,21 @@ def test_without_scripts_stills_and_a_sentence_remain_without_a_light_box(browse
     context.close()
 
 
-def test_the_hint_speaks_to_mouse_touch_and_keys(shown):
-    page = shown(grid_view(), explore(["a", "b"], weights(2, 35).reshape(2, 5, 7), target=PICTURE))
-    grid, words = page.locator(".hint").all_inner_texts()
-    assert grid == "Point to preview; click, tap or use the arrow keys to choose."
-    assert words == "Point at a word to preview; click or tap to choose."
+@pytest.mark.parametrize(
+    ("touch", "grid", "words"),
+    [
+        (
+            False,
+            "Point at a place to preview; click to choose, or use the arrow keys.",
+            "Point at a word to preview; click to choose.",
+        ),
+        (True, "Tap a place to choose it.", "Tap a word to choose it."),
+    ],
+)
+def test_the_hint_names_what_the_reader_has(shown, touch, grid, words):
+    views = grid_view(), explore(["a", "b"], weights(2, 35).reshape(2, 5, 7), target=PICTURE)
+    page = shown(*views, has_touch=touch, is_mobile=touch)
+    assert page.locator(".hint").all_inner_texts() == [grid, words]
 
 
 def test_firefox_shows_and_answers_like_chromium(firefox, tmp_path):

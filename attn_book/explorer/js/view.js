@@ -117,9 +117,11 @@ export function render({ model, el }) {
 function cardOf(spec, { source, target, told, voice, turns, toggle }) {
   const [from, to] = [spec.queries, spec.keys].map(({ kind }) => (kind === "words" ? "words" : "picture"));
   const wide = [spec.source, spec.target].some((picture) => picture && picture.width > 3 * picture.height);
-  const hint = from === "words"
-    ? "Point at a word to preview; click or tap to choose."
-    : "Point to preview; click, tap or use the arrow keys to choose.";
+  const what = from === "words" ? "a word" : "a place";
+  const keys = from === "words" ? "" : ", or use the arrow keys";
+  const hint = matchMedia("(pointer: coarse)").matches
+    ? `Tap ${what} to choose it.`
+    : `Point at ${what} to preview; click to choose${keys}.`;
   const name = spec.title ? { "aria-labelledby": "title" } : { "aria-label": "Explorer" };
   const card = h("section", { class: "card", role: "group", ...name },
     spec.title && h("p", { class: "title", id: "title" }, spec.title),
