@@ -134,8 +134,8 @@ def test_reported_models_of_a_task_have_the_same_size_steps_and_seeds(results):
         pytest.skip("nothing was trained")
     for groups in tasks.values():
         together = [run for group in groups.values() for run in group]
-        sizes = [run["scores"]["parameters"] for run in together]
-        assert max(sizes) <= 1.05 * min(sizes)
+        sizes = [run["scores"].get("parameters") for run in together]
+        assert set(sizes) == {None} or max(sizes) <= 1.05 * min(sizes)  # none: one model for all, as in chapter 5
         assert len({run["settings"]["steps"] for run in together}) == 1
         assert len({tuple(sorted(run["seed"] for run in group)) for group in groups.values()}) == 1
         assert all(len({json.dumps(run["settings"]) for run in group}) == 1 for group in groups.values())
