@@ -12,10 +12,11 @@ STEPS = {"semantic": 600, "cued": 560, "click": 1200, "digits": 1200}
 KINDS = {
     "semantic": ("plain", "gates", "gates that ask nothing"),
     "cued": ("attention", "convolution", "FiLM"),
-    "click": ("two-way", "even weights", "no look", "U-Net"),
+    "click": ("two-way", "no walk", "even walk", "even weights", "no look", "U-Net"),
 }
 SCORE = {"semantic": "mIoU", "cued": "IoU", "click": "collages"}  # what is tuned for; never the coins
 AXES = {"lr": (0.001, 0.003, 0.01)}
+DIGITS = ("two-way", "no walk", "no look", "U-Net")  # with the settings for collages
 CLASSICAL = ("flood", "random walker")  # each run chooses their numbers by itself, on validation collages
 # Four times the steps, with the settings that were best for the short run.
 LONGER = (
@@ -25,6 +26,7 @@ LONGER = (
     ("cued", "convolution"),
     ("cued", "FiLM"),
     ("click", "two-way"),
+    ("click", "no walk"),
     ("click", "no look"),
     ("click", "U-Net"),
 )
@@ -43,7 +45,7 @@ def plan(runs):
             yield entry("tuning", name(task, kind), TUNING_SEED, setting, VALIDATION, task=task, kind=kind)
         for seed in SEEDS:
             yield entry("report", name(task, kind), seed, best[name(task, kind)], TEST, task=task, kind=kind)
-    for kind in KINDS["click"]:  # with the settings for collages
+    for kind in DIGITS:
         for seed in SEEDS:
             yield entry("report", name("digits", kind), seed, best[name("click", kind)], TEST, task="digits", kind=kind)
     for kind in CLASSICAL:
