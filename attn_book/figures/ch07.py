@@ -2,9 +2,10 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patheffects import withStroke
 
 from attn_book.arrays import as_array
-from attn_book.figures.common import as_picture, colour_bar, curves, panels
+from attn_book.figures.common import QUERY, as_picture, colour_bar, curves, panels
 from attn_book.figures.style import PALETTE, WEIGHTS
 
 
@@ -31,8 +32,8 @@ def heads_by_layer(picture, maps, query, target, *, cell=2.4):
     Args:
         picture: As ``as_picture`` takes it.
         maps: (layers, heads, N), the weights of the query over a square grid of N cells; all share one range of colours, from 0.
-        query: Number of the query's cell, row by row; outlined in white, dashed.
-        target: Number of the cell that the weights should find; outlined in vermilion.
+        query: Number of the query's cell, row by row; outlined in the vermilion of every query, dashed.
+        target: Number of the cell that the weights should find; outlined in white.
         cell: Width of one panel in inches.
     """
     picture, maps = as_picture(picture), as_array(maps, "maps")
@@ -45,8 +46,9 @@ def heads_by_layer(picture, maps, query, target, *, cell=2.4):
         ax.imshow(maps[layer, head].reshape(side, side), vmin=0, vmax=maps.max(), cmap=WEIGHTS, extent=(0, side, side, 0))
         ax.set_title(f"layer {layer + 1}, head {head + 1}")
     for ax in [axes[0], *axes[heads:]]:
-        for where, colour, dash in ((query, "white", "--"), (target, PALETTE[5], "-")):
+        for where, colour, dash in ((target, "white", "-"), (query, QUERY, "--")):
             corner = where % side, where // side
-            ax.add_patch(plt.Rectangle(corner, 1, 1, fill=False, ec=colour, ls=dash, lw=2.2, clip_on=False))
+            dark = [withStroke(linewidth=3.8, foreground="black")]  # seen on bright cells, too
+            ax.add_patch(plt.Rectangle(corner, 1, 1, fill=False, ec=colour, ls=dash, lw=2.2, clip_on=False, path_effects=dark))
     colour_bar(axes, "weight", high=maps.max())
     return fig
