@@ -1,5 +1,7 @@
 """What is run for chapter 08: DETR and convolution with and without suppression, one trick left out at a time, and Hugging Face's DETR."""
 
+import math
+
 from evidence.tune import tune
 
 RECIPE = "notebooks/08_detection.ipynb"
@@ -18,6 +20,7 @@ LEFT_OUT = ("boxes not refined", "no prior", "no denoising")  # with the setting
 # Four times the steps, each with its own best settings, and AP50 on the way.
 LONGER = ("DETR", "convolution", "convolution, matched", "Hugging Face", "plain DETR", "DETR, queries alone")
 WATCH = 400  # steps
+VALIDATION_DIGITS = 2500  # in 1,000 scenes of 0 to 5
 PAIRS = 300  # of one digit, for each range of overlap
 
 
@@ -27,7 +30,7 @@ def plan(runs):
     Args:
         runs: those that are done; what was tuned is read from them.
     """
-    grid, best = tune(runs, TUNED, AXES, lambda run: run["scores"][judged_by(run["group"])])
+    grid, best = tune(runs, TUNED, AXES, judged, margin=standard_error, then=lambda run: -run["scores"]["loss"])
     for kind in TUNED:
         for setting in grid:
             yield entry("tuning", kind, TUNING_SEED, setting, VALIDATION, kind=kind)
@@ -46,9 +49,14 @@ def plan(runs):
             yield entry("longer", f"{kind}, longer", seed, best[kind], TEST, kind=kind, steps=4 * STEPS, pairs=PAIRS, watch=WATCH)
 
 
-def judged_by(kind):
-    """What a kind is tuned for: the convolution is not meant to be used without suppression."""
-    return "AP50 NMS" if kind == "convolution" else "AP50"
+def judged(run):
+    """What a run of the tuning is worth. The convolution is not meant to be used without suppression."""
+    return run["scores"]["AP50 NMS" if run["group"] == "convolution" else "AP50"]
+
+
+def standard_error(precision):
+    """That of a share of the digits in the validation scenes, roughly that of AP50."""
+    return math.sqrt(precision * (1 - precision) / VALIDATION_DIGITS)
 
 
 def entry(part, group, seed, tuned, scenes, *, kind, steps=STEPS, pairs=0, watch=0):
