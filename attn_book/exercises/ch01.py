@@ -60,21 +60,41 @@ layers_needed = Exercise(
         "this ignores the dilation": lambda r, k, doubling: _layers_needed(r, k, False),
     },
 )
-gaussian_by_dot = Exercise(
-    "Gaussian weights from dot products",
-    lambda q, k, h: softmax(gaussian_scores(q, k, h)),
+
+
+def _leave_one_out(x, v, widths, *, predict=lambda scores, v: softmax(_without_itself(scores)) @ v):
+    return np.array([((predict(gaussian_scores(x, x, h), v) - v) ** 2).mean() for h in widths])
+
+
+def _without_itself(scores, of_itself=-np.inf):
+    return np.where(np.eye(len(scores), dtype=bool), of_itself, scores)
+
+
+_some = np.random.default_rng(1)
+leave_one_out = Exercise(
+    "tuning without the clean photograph",
+    _leave_one_out,
     [
-        (np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([[1.0, 1.0], [0.0, 3.0], [2.0, 0.0]]), 1.5),
-        (np.array([[0.5, 0.1, 0.0]]), np.array([[0.2, 0.2, 0.2], [1.0, 0.0, 0.5]]), 0.7),
+        (np.array([[0.0], [0.5], [2.0]]), np.array([[1.0], [0.0], [4.0]]), [0.5, 1.0, 3.0]),
+        (_some.standard_normal((7, 2)), _some.standard_normal((7, 3)), [0.3, 2.0]),
     ],
     {
-        "long keys win too often; subtract half the squared length of each key (that of the query cancels)": lambda q, k, h: (
-            softmax(q @ k.T / h**2)
+        "with a small h every pixel predicts itself, noise and all; give it a score of -inf with itself": lambda x, v, widths: (
+            _leave_one_out(x, v, widths, predict=lambda scores, v: softmax(scores) @ v)
         ),
-        "subtract half of each key's squared length, not all of it": lambda q, k, h: softmax((q @ k.T - (k**2).sum(-1)) / h**2),
-        "the bandwidth enters squared": lambda q, k, h: softmax((q @ k.T - (k**2).sum(-1) / 2) / h),
-        "the columns sum to 1; the softmax runs over the keys, the last axis": lambda q, k, h: softmax(
-            gaussian_scores(q, k, h), 0
+        "the weights of the others must still sum to 1; mask the scores, before the softmax": lambda x, v, widths: _leave_one_out(
+            x, v, widths, predict=lambda scores, v: _without_itself(softmax(scores), 0.0) @ v
         ),
+        "mask each pixel's score with itself; this masks a key for all queries": lambda x, v, widths: _leave_one_out(
+            x, v, widths, predict=lambda scores, v: softmax(scores[:, 1:]) @ v[1:]
+        ),
+        "the columns sum to 1; the softmax runs over the keys, the last axis": lambda x, v, widths: _leave_one_out(
+            x, v, widths, predict=lambda scores, v: softmax(_without_itself(scores), 0) @ v
+        ),
+        "this is the root of the mean squared error": lambda x, v, widths: np.sqrt(_leave_one_out(x, v, widths)),
+        "take the mean over all values, not the sum": lambda x, v, widths: _leave_one_out(x, v, widths) * v.size,
+        "this is the best bandwidth; return the error of each": lambda x, v, widths: widths[
+            _leave_one_out(x, v, widths).argmin()
+        ],
     },
 )
