@@ -17,9 +17,6 @@ RIVALS = ("DETR", "DETR, queries alone", "learned queries", "learned queries, al
 WHOLE = ("plain DETR", "Hugging Face")
 TUNED = RIVALS + WHOLE
 LEFT_OUT = ("boxes not refined", "no prior", "no denoising")  # with the settings of the full recipe
-# Four times the steps, each with its own best settings, and AP50 on the way.
-LONGER = ("DETR", "convolution", "convolution, matched", "Hugging Face", "plain DETR", "DETR, queries alone")
-WATCH = 400  # steps
 VALIDATION_DIGITS = 2500  # in 1,000 scenes of 0 to 5
 PAIRS = 300  # of one digit, for each range of overlap
 
@@ -44,9 +41,6 @@ def plan(runs):
             yield entry("ladder", kind, seed, best["DETR"], TEST, kind=kind)
     short = {"lr": 0.002}
     yield entry("check", "DETR", 1, short, TEST, kind="DETR", steps=20)
-    for seed in SEEDS:
-        for kind in LONGER:
-            yield entry("longer", f"{kind}, longer", seed, best[kind], TEST, kind=kind, steps=4 * STEPS, pairs=PAIRS, watch=WATCH)
 
 
 def judged(run):
