@@ -27,36 +27,6 @@ hard_attention = Exercise(
 )
 
 
-def _box_of_weights(weights, *, half_pixel=0.5, widths=3**0.5):
-    y, x = np.indices(weights.shape) + half_pixel
-    mean = np.array([(weights * x).sum(), (weights * y).sum()])
-    half = widths * np.sqrt((weights * x**2).sum() - mean[0] ** 2), widths * np.sqrt((weights * y**2).sum() - mean[1] ** 2)
-    return np.concatenate([mean - half, mean + half])
-
-
-def _rectangle(top, left, bottom, right):
-    weights = np.zeros((9, 14))
-    weights[top:bottom, left:right] = 1 / ((bottom - top) * (right - left))
-    return weights
-
-
-box_of_weights = Exercise(
-    "a box from weights",
-    _box_of_weights,
-    [(_rectangle(2, 3, 7, 6),), (_rectangle(1, 4, 4, 13),), (softmax(_some.standard_normal(63) * 2).reshape(7, 9),)],
-    {
-        "x and y are exchanged: x runs along the columns": lambda w: _box_of_weights(w)[[1, 0, 3, 2]],
-        "half a pixel is missing: the centre of the first pixel is (½, ½)": lambda w: _box_of_weights(w, half_pixel=0.0),
-        "one standard deviation is too little: a box reaches √3 of them to each side": lambda w: _box_of_weights(w, widths=1.0),
-        "3 standard deviations are too much: it is the root of 3": lambda w: _box_of_weights(w, widths=3.0),
-        "√12 standard deviations are the whole width; each side gets half of it": lambda w: _box_of_weights(w, widths=12**0.5),
-        "this is centre and half width; the corners are wanted": (
-            lambda w: (lambda b: np.concatenate([(b[:2] + b[2:]) / 2, (b[2:] - b[:2]) / 2]))(_box_of_weights(w))
-        ),
-    },
-)
-
-
 def _channel_attention(X, *, axis=-1, size=len):
     return X @ softmax(X.T @ X / size(X) ** 0.5, axis).T
 

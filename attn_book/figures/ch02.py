@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from attn_book.arrays import as_array
-from attn_book.figures.common import as_picture, draw_numbers, pictures
+from attn_book.figures.common import as_picture, draw_numbers
 from attn_book.figures.style import PALETTE, WEIGHTS
 
 
@@ -45,22 +45,4 @@ def labelled_weights(weights, rows, columns, *, fmt="{:.2f}", size=None):
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    return fig
-
-
-def boxed(images, boxes, colours, *, columns=2, cell=2.7):
-    """Pictures with boxes drawn on them.
-
-    Args:
-        images: Pictures, each as ``as_picture`` takes it.
-        boxes: For each picture (k, 4): x0, y0, x1, y1 in pixels.
-        colours: For each picture k colours, anything matplotlib takes.
-        columns: Pictures in a row.
-        cell: Width of one picture in inches.
-    """
-    fig = pictures(images, columns=columns, cell=cell)
-    for ax, some, inks in zip(fig.axes, boxes, colours, strict=False):
-        for (x0, y0, x1, y1), ink in zip(some, inks, strict=True):
-            for line, edge in ((3.6, "black"), (1.8, ink)):
-                ax.add_patch(plt.Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, ec=edge, lw=line))
     return fig

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attn_book.figures import ch01, ch02, ch03, ch04, ch06, ch07, ch08, ch09, common, style
+from attn_book.figures import ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, common, style
 
 matplotlib.use("Agg")
 
@@ -67,6 +67,18 @@ def test_bars_put_the_first_on_top():
     fig = common.bars(["first", "second"], [0.2, 0.4], errors=[0.1, 0.1], xlabel="share", reference=0.3, reference_label="chance")
     ax = fig.axes[0]
     assert ax.yaxis_inverted() and [patch.get_width() for patch in ax.patches] == [0.2, 0.4]
+
+
+def test_gaps_put_the_first_on_top_and_shade_what_is_close():
+    series = {"short": ([1.0, -7.0], [0.5, 2.0]), "long": ([0.0, -9.0], [0.0, 1.0])}
+    fig = ch05.gaps(["first", "second"], series, close=4, xlabel="points")
+    ax = fig.axes[0]
+    assert ax.yaxis_inverted() and [text.get_text() for text in ax.get_yticklabels()] == ["first", "second"]
+    assert ax.patches[0].get_x() == -4 and ax.patches[0].get_width() == 4
+    short, long = ax.containers
+    assert short.lines[0].get_xdata().tolist() == [1, -7] and long.lines[0].get_xdata().tolist() == [0, -9]
+    assert [segment[:, 0].tolist() for segment in short.lines[2][0].get_segments()] == [[0.5, 1.5], [-9, -5]]
+    assert (short.lines[0].get_ydata() < long.lines[0].get_ydata()).all()
 
 
 def test_pictures_return_a_figure():
@@ -158,6 +170,8 @@ def test_powers_of_ten_are_written_in_one_size(value, text):
         lambda maps: ch02.labelled_weights(maps[0], ["a", "b"], ["c", "d", "e"]),
         lambda maps: ch03.array_strips([("", [("a", maps[0], "{:g}")])]),
         lambda maps: ch04.picture_row(maps[0], 0, {"a": maps[0, 0]}),
+        lambda maps: ch04.shapes(maps[0], maps[1], maps[0], maps[0][:, :2], maps[0]),
+        lambda maps: ch04.coloured_digits({"a": (maps, [0, -1])}),
         lambda maps: ch06.channel_gates(["a", "b", "c"], ["red", "blue", "green"], maps[0, 0], {"SE": maps[0, 1]}),
         lambda maps: ch06.point_paths(maps[0], maps[:, :, :2], (0, 0)),
         lambda maps: ch07.heads_by_layer(maps[0], maps[:, :, [0, 1, 2, 0]], 0, 1),
@@ -167,6 +181,27 @@ def test_powers_of_ten_are_written_in_one_size(value, text):
 def test_figures_take_tensors_of_any_precision_and_with_a_graph(draw, dtype):
     maps = torch.tensor([[[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]]] * 2, dtype=dtype, requires_grad=True) * 1
     assert draw(maps).axes
+
+
+def test_the_shapes_of_attention_frame_one_query_in_the_four_arrays_that_have_one():
+    q, k, v, weights, out = np.ones((5, 4)), np.ones((7, 4)), np.ones((7, 3)), np.ones((5, 7)), np.ones((5, 3))
+    ax = ch04.shapes(q, k, v, weights, out, query=2).axes[0]
+    cells = [patch for patch in ax.patches if patch.get_fill()]
+    frames = [patch for patch in ax.patches if not patch.get_fill()]
+    assert len(cells) == 5 * 4 + 4 * 7 + 5 * 7 + 5 * 7 + 7 * 3 + 5 * 3
+    assert [frame.get_width() for frame in frames] == [4, 7, 7, 3]  # Q, S, A and Y
+    places = {(round(cell.get_x(), 3), round(cell.get_y(), 3)) for cell in cells}
+    for frame in frames:
+        above = [(round(frame.get_x(), 3), round(frame.get_y() - rows, 3)) in places for rows in (0, 1, 2, 3)]
+        assert above == [True, True, True, False], "two rows above the framed one"
+
+
+def test_coloured_digits_have_the_colour_of_their_number_or_none():
+    ink = np.array([[[0.0, 1.0]], [[0.5, 1.0]]])  # two scans of one row
+    fig = ch04.coloured_digits({"a": (ink, [5, -1])})
+    coloured, grey = (ax.images[0].get_array() for ax in fig.axes)
+    assert coloured.tolist() == [[[0.0] * 3, list(matplotlib.colors.to_rgb(style.PALETTE[5]))]]
+    assert grey.tolist() == [[[0.5] * 3, [1.0] * 3]]
 
 
 def test_channel_gates_draw_a_panel_for_the_averages_and_one_for_each_gate():
@@ -197,11 +232,6 @@ def test_labelled_weights_name_rows_and_columns():
     ax = ch02.labelled_weights([[0.25, 0.75]], ["row"], ["left", "right"]).axes[0]
     assert [text.get_text() for text in ax.texts] == ["0.25", "0.75"]
     assert [text.get_text() for text in ax.get_xticklabels()] == ["left", "right"]
-
-
-def test_boxed_draws_every_box_at_its_place():
-    ax = ch02.boxed([np.zeros((9, 9))], [[(1, 2, 4, 8)]], [["red"]]).axes[0]
-    assert {patch.get_bbox().bounds for patch in ax.patches} == {(0.5, 1.5, 3.0, 6.0)}  # pixel 1 begins at 0.5
 
 
 def test_learning_curves_span_0_to_1_and_show_the_floor():
