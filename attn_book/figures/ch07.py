@@ -46,7 +46,7 @@ def heads_by_layer(picture, maps, query, target, *, cell=2.4):
         ax.imshow(maps[layer, head].reshape(side, side), vmin=0, vmax=maps.max(), cmap=WEIGHTS, extent=(0, side, side, 0))
         ax.set_title(f"layer {layer + 1}, head {head + 1}")
     for ax in [axes[0], *axes[heads:]]:
-        for where, colour, dash in ((target, "white", "-"), (query, QUERY, "--")):
+        for where, colour, dash in ((query, QUERY, "--"), (target, "white", "-")):
             corner = where % side, where // side
             dark = [withStroke(linewidth=3.8, foreground="black")]  # seen on bright cells, too
             ax.add_patch(plt.Rectangle(corner, 1, 1, fill=False, ec=colour, ls=dash, lw=2.2, clip_on=False, path_effects=dark))
