@@ -12,25 +12,37 @@ def _half_squares(k):
 
 kernel_weights_from_dots = Exercise(
     "kernel regression with dot products only",
-    lambda q, k, bandwidth: softmax(gaussian_scores(q, k, bandwidth)),
+    lambda q, k, h: softmax(gaussian_scores(q / h, k / h, 1.0)),
     [
-        (np.array([[1.0, 0], [0, 2], [1, 1]]), np.array([[2.0, 0], [0, 1], [1, 2], [3, 1]]), 1.5),
-        (np.array([[0.5], [-1.0]]), np.array([[1.0], [0.0], [-2.0]]), 0.8),
+        (
+            np.array([[1.0, 0], [0, 2], [1, 1]]),
+            np.array([[2.0, 0], [0, 1], [1, 2], [3, 1]]),
+            np.array([1.5, 0.7]),
+        ),
+        (np.array([[0.5, 0, 1], [-1.0, 2, 0]]), np.array([[1.0, 0, 0], [0.0, 1, 2], [-2.0, 0, 1]]), np.array([0.8, 2.0, 1.2])),
     ],
     {
         "these are the weights for keys of equal length; the part of the key alone, its squared length, is missing": (
-            lambda q, k, h: softmax(q @ k.T / h**2)
+            lambda q, k, h: softmax((q / h) @ (k / h).T)
         ),
         "a half is missing: the squared length of a key counts half as much as its dot product": (
-            lambda q, k, h: softmax((q @ k.T - 2 * _half_squares(k)) / h**2)
+            lambda q, k, h: softmax((q / h) @ (k / h).T - 2 * _half_squares(k / h))
         ),
         "the sign of the squared lengths is wrong: a long key should lose": (
-            lambda q, k, h: softmax((q @ k.T + _half_squares(k)) / h**2)
+            lambda q, k, h: softmax((q / h) @ (k / h).T + _half_squares(k / h))
         ),
-        "the bandwidth comes in squared": lambda q, k, h: softmax((q @ k.T - _half_squares(k)) / h),
-        "these are the scores; the softmax is missing": lambda q, k, h: (q @ k.T - _half_squares(k)) / h**2,
+        "the squared lengths are those of the keys as they came; they too are measured in bandwidths": (
+            lambda q, k, h: softmax((q / h) @ (k / h).T - _half_squares(k))
+        ),
+        "only the queries are divided by the bandwidths; divide the keys as well": (
+            lambda q, k, h: softmax((q / h) @ k.T - _half_squares(k))
+        ),
+        "the queries and keys are multiplied by the bandwidths; divide them": (
+            lambda q, k, h: softmax((q * h) @ (k * h).T - _half_squares(k * h))
+        ),
+        "these are the scores; the softmax is missing": lambda q, k, h: (q / h) @ (k / h).T - _half_squares(k / h),
         "the columns sum to 1; the softmax runs over the keys, the last axis": (
-            lambda q, k, h: softmax((q @ k.T - _half_squares(k)) / h**2, axis=0)
+            lambda q, k, h: softmax((q / h) @ (k / h).T - _half_squares(k / h), axis=0)
         ),
     },
     tolerance=1e-9,
@@ -86,9 +98,9 @@ temperature_gradient = Exercise(
         "the derivative of 1 / T is -1 / T², not -1 / T": lambda s, T, g: -(_d_scaled(s, T, g) @ s) / T,
         "this is the gradient by 1 / T; one more step leads to T": lambda s, T, g: _d_scaled(s, T, g) @ s,
         "a score moves the other weights too: use the whole Jacobian, not its diagonal": (
-            lambda s, T, g: -((w := softmax(s / T)) * (1 - w) * g) @ s / T**2
+            lambda s, T, g: -(np.diag(softmax_jacobian(softmax(s / T))) * g) @ s / T**2
         ),
-        "the Jacobian is diag(w) - w wᵀ; its second part is missing": lambda s, T, g: -(softmax(s / T) * g) @ s / T**2,
+        "the Jacobian is diag(a) - a aᵀ; its second part is missing": lambda s, T, g: -(softmax(s / T) * g) @ s / T**2,
         "this is the gradient by the scores; T is one number, sum what it moves": (lambda s, T, g: _d_scaled(s, T, g) / T),
         "the weights are those at temperature 1": lambda s, T, g: -(_d_scaled(s, 1.0, g) @ s) / T**2,
     },
