@@ -1,6 +1,6 @@
 """Train the model that a chapter shows live in its page, and write its 8-bit weights to results/live/.
 
-    python -m evidence.live 07     a minute of one core
+    python -m evidence.live 07     a minute of one core; 09 takes three
 
 The chapter only reads the file, so that executing it again does not write all the weights anew. With the weights stands what
 they were made with, as in results/chNN.json, and what the rounding costs: scores of the trained model and of the rounded one.
@@ -14,6 +14,7 @@ import os
 import torch
 
 from attn_book import runs
+from attn_book.live.click_to_mask import PACKING
 from attn_book.live.cued_search import SKIPPED
 from attn_book.live.packing import pack
 from attn_book.live.saved import FOLDER
@@ -27,8 +28,7 @@ def cued_search(recipe):
     """Chapter 07's network with attention: the run of the report with this seed, once more.
 
     Returns:
-        The trained model, the names of the tensors that the page computes by itself, its settings, and a function that scores
-        such a model on the test scenes.
+        The trained model, how it is packed, its settings, and a function that scores such a model on the test scenes.
     """
     chapter, settings = namespace(recipe), runs.load("ch07")["search: attention"].settings
     test = chapter.search_data(2_000, settings["scene_seed"], settings["split"])
@@ -36,10 +36,23 @@ def cued_search(recipe):
     train = chapter.search_data(12_000, 1000 + SEED, "train")
     rates = {name: settings[name] for name in ("lr", "weight_decay")}
     fit(model, train, chapter.search_loss, steps=settings["steps"], seed=SEED, **rates)
-    return model, SKIPPED, {"seed": SEED, **settings}, lambda model: evaluate(model, test, chapter.search_scores)
+    return model, {"skip": SKIPPED}, {"seed": SEED, **settings}, lambda model: evaluate(model, test, chapter.search_scores)
 
 
-MODELS = {"07": ("notebooks/07_classification.ipynb", cued_search)}  # chapter: recipe, and what trains
+def click_to_mask(recipe):
+    """Chapter 09's network that answers clicks, as `cued_search`."""
+    chapter, settings = namespace(recipe), runs.load("ch09")["click: two-way"].settings
+    data, loss, batch_size, n, build, score = chapter.TASKS[settings["task"]]
+    train, test = data(n, 1000 + SEED, "train"), data(600, settings["scene_seed"], settings["split"])
+    model = build(settings["kind"], SEED)
+    fit(model, train, loss, steps=settings["steps"], batch_size=batch_size, lr=settings["lr"], clip=1.0, seed=SEED)
+    return model, PACKING, {"seed": SEED, **settings}, lambda model: score(model, test)
+
+
+MODELS = {  # chapter: recipe, and what trains
+    "07": ("notebooks/07_classification.ipynb", cued_search),
+    "09": ("notebooks/09_segmentation.ipynb", click_to_mask),
+}
 
 
 def export(chapter, folder=FOLDER):
@@ -48,8 +61,8 @@ def export(chapter, folder=FOLDER):
     name, train = MODELS[chapter]
     recipe = Recipe.read(name)
     made_with = origin(recipe)  # before the training, for somebody may be editing the code
-    model, skipped, settings, score = train(recipe)
-    packed, rounded = pack(model, skip=skipped)
+    model, packing, settings, score = train(recipe)
+    packed, rounded = pack(model, **packing)
     models = {"float32": model, "8 bit": rounded}
     scores = {kind: {name: short(value) for name, value in score(of).items()} for kind, of in models.items()}
     session = {"command": f"python -m evidence.live {chapter}", "date": datetime.date.today().isoformat(), "recipe": name}

@@ -1,8 +1,9 @@
 """Trained models that run in the page: weights as text, the forward pass in plain JavaScript, no network."""
 
+from attn_book.live.click_to_mask import click_to_mask
 from attn_book.live.cued_search import cued_search
 from attn_book.live.packing import Packed, pack, unpack
 from attn_book.live.page import Live
 from attn_book.live.saved import load
 
-__all__ = ["Live", "Packed", "cued_search", "load", "pack", "unpack"]
+__all__ = ["Live", "Packed", "click_to_mask", "cued_search", "load", "pack", "unpack"]

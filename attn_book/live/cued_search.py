@@ -6,7 +6,7 @@ from attn_book.data import drawing
 from attn_book.data.drawing import COLOURS, PALETTE
 from attn_book.data.material import digit_scans, generator
 from attn_book.explorer.packing import data_url, resized
-from attn_book.live.packing import LETTERS, LEVELS, Packed, pack
+from attn_book.live.packing import Packed, check_matrices, pack, shares
 from attn_book.live.page import Live
 from attn_utils.vit import ViT
 
@@ -65,8 +65,8 @@ def ingredients():
     start = [START.get(place) for place in range(CELLS**2)]
     return {
         "colours": [[name, [round(float(share), 2) for share in colour]] for name, colour in COLOURS.items()],
-        "hands": [[_letters(scan) for scan in scans[labels == digit][:HANDS]] for digit in range(10)],
-        "backgrounds": [_letters(crop.transpose(1, 2, 0) / DARKEST) for crop in crops],
+        "hands": [[shares(scan) for scan in scans[labels == digit][:HANDS]] for digit in range(10)],
+        "backgrounds": [shares(crop.transpose(1, 2, 0) / DARKEST) for crop in crops],
         "start": [cell and [names.index(cell[0]), *cell[1:]] for cell in start],
     }
 
@@ -81,11 +81,6 @@ def start_picture():
         corner = np.array([[place % CELLS, place // CELLS]]) * CELL
         drawing.blend(picture, drawing.paste(ink[None], corner, SIDE, SIDE), PALETTE[[list(COLOURS).index(colour)]])
     return picture[0]
-
-
-def _letters(shares):
-    """Numbers from 0 to 1 in 88 steps, one letter each; js/letters.js reads them."""
-    return "".join(LETTERS[round(float(share) * (LEVELS - 1))] for share in np.ravel(shares))
 
 
 def _sentence():
@@ -114,8 +109,6 @@ def _check_sizes(packed: Packed):
     for layer in range(LAYERS):
         block = {"attention.qkv": [3 * D, D], "attention.out": [D, D], "mlp.0": [2 * D, D], "mlp.3": [D, 2 * D]}
         expected |= {f"blocks.{layer}.{name}.weight": shape for name, shape in block.items()}
-    for name, shape in expected.items():
-        if shapes.get(name) != shape:
-            raise ValueError(f"model: the page needs {name} as a matrix {shape} (chapter 7's network), got {shapes.get(name)}")
+    check_matrices(packed, expected, "chapter 7's network")
     if f"blocks.{LAYERS}.norm_mlp.weight" in shapes:
         raise ValueError(f"model: the page shows {LAYERS} blocks, got more")

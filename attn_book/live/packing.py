@@ -1,8 +1,10 @@
 """Weights of a torch model as text for a page, one printable letter a weight, and the same weights back in torch."""
 
 import copy
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,10 +30,10 @@ class Packed:
 
 
 @torch.no_grad()
-def pack(model: nn.Module, *, skip: tuple[str, ...] = ()) -> tuple[Packed, nn.Module]:
+def pack(model: nn.Module, *, skip: tuple[str, ...] = (), steps: int = HALF) -> tuple[Packed, nn.Module]:
     """Weights as text, and the model that a page runs with them.
 
-    A matrix is written row by row: weight ≈ step · scale, with a whole step of -44…44, one letter, and a scale for each row.
+    A matrix is written row by row: weight ≈ step · scale, with a whole step of -44…44 (or fewer), one letter, and a scale for each row.
     Scales, and tensors of one axis, are whole multiples of a unit, two letters each. A convolution's weight is laid out as the
     page reads it, as a matrix for patches (O, k·k·C), a transposed convolution's as (k·k·O, C); of a batch normalisation, which
     in use is one factor and one offset a channel, only these are written.
@@ -39,19 +41,22 @@ def pack(model: nn.Module, *, skip: tuple[str, ...] = ()) -> tuple[Packed, nn.Mo
     Args:
         model: any module; it is not changed.
         skip: tensors that the page computes by itself, by their names in the `state_dict`.
+        steps: how many a row's largest weight has, 1 to 44. Fewer make no shorter text, but one that deflates better.
 
     Returns:
         The weights for the page, and a copy of the model with just these rounded weights, on the CPU, in float32, for use.
 
     Raises:
-        ValueError: a name of `skip` that the model does not have; a weight that is NaN or infinite; a grouped convolution, or a
-            batch normalisation without scale, offset or running statistics.
+        ValueError: steps outside their range; a name of `skip` that the model does not have; a weight that is NaN or infinite;
+            a grouped convolution, or a batch normalisation without scale, offset or running statistics.
 
     Examples:
         >>> packed, rounded = pack(nn.Linear(3, 2))
         >>> packed.tensors[0][:3], len(packed.text)  # 2 rows: 2 scales of 2 letters, 6 weights; then 2 biases of 2 letters
         (['weight', [2, 3], 2], 14)
     """
+    if steps not in range(1, HALF + 1):
+        raise ValueError(f"steps: must be a whole number from 1 to {HALF}, got {steps!r}")
     rounded = copy.deepcopy(model).float().cpu().eval()
     text, tensors = [], []
     for name, p, axes in _entries(rounded, skip):
@@ -59,15 +64,15 @@ def pack(model: nn.Module, *, skip: tuple[str, ...] = ()) -> tuple[Packed, nn.Mo
             raise ValueError(f"model: {name} holds NaN or infinite weights")
         if axes:
             largest = p.abs().amax(tuple(range(axes, p.ndim)), keepdim=True)
-            unit, steps, scales = _finely(largest / HALF, _up)  # no weight lies beyond 44 steps
+            unit, letters, scales = _finely(largest / steps, _up)  # no weight lies beyond so many steps
             values = (p / scales.clamp(min=torch.finfo().tiny)).round().long()
             p.copy_(values * scales)
-            text += [*steps, *(LETTERS[value + HALF] for value in values.flatten().tolist())]
+            text += [*letters, *(LETTERS[value + HALF] for value in values.flatten().tolist())]
             tensors.append([name, [scales.numel(), p.numel() // scales.numel()], scales.numel(), unit])
         else:
-            unit, steps, values = _finely(p, torch.round)
+            unit, letters, values = _finely(p, torch.round)
             p.copy_(values)
-            text += steps
+            text += letters
             tensors.append([name, list(p.shape), 0, unit])
     return Packed("".join(text), tensors), rounded
 
@@ -104,6 +109,40 @@ def unpack(packed: Packed, model: nn.Module, *, skip: tuple[str, ...] = ()) -> n
             values = letters.reshape(rows, -1) * values[:, None]
         p.copy_(values.reshape(p.shape))
     return model
+
+
+def unwoven(packed: Packed) -> dict:
+    """The weights as {"fine", "coarse", "tensors"}: letters of numbers in two letters, and of those in one, which deflate better apart.
+
+    js/letters.js weaves them together again.
+    """
+    fine, coarse, at = [], [], 0
+    for _, shape, rows, _ in packed.tensors:
+        size = math.prod(shape)
+        end = at + 2 * (rows or size)
+        fine.append(packed.text[at:end])
+        at = end + (size if rows else 0)
+        coarse.append(packed.text[end:at])
+    return {"fine": "".join(fine), "coarse": "".join(coarse), "tensors": packed.tensors}
+
+
+def shares(values) -> str:
+    """Numbers from 0 to 1 in 88 steps, one letter each; js/letters.js reads them."""
+    return "".join(LETTERS[round(float(value) * (LEVELS - 1))] for value in np.ravel(values))
+
+
+def check_matrices(packed: Packed, expected: dict[str, list[int]], network: str):
+    """Raise ValueError where a matrix is missing or of another shape, which the page would find out too late.
+
+    Args:
+        packed: the weights.
+        expected: {name: shape in the page}.
+        network: what they should be the weights of.
+    """
+    shapes = {name: shape for name, shape, *_ in packed.tensors}
+    for name, shape in expected.items():
+        if shapes.get(name) != shape:
+            raise ValueError(f"model: the page needs {name} as a matrix {shape} ({network}), got {shapes.get(name)}")
 
 
 def _entries(model: nn.Module, skip: tuple[str, ...]):

@@ -1,8 +1,11 @@
 """The page of a live model: its weights, its forward pass and its view as one string of HTML, which needs no network."""
 
+import json
+import zlib
 from pathlib import Path
 
 from attn_book.explorer.modules import joined
+from attn_book.explorer.packing import as_text
 from attn_book.explorer.page import self_contained
 
 FOLDER = Path(__file__).with_name("js")
@@ -49,3 +52,12 @@ def as_function(module):
     if not found:
         raise ValueError("an engine ends in export default { the functions that the page may call };")
     return f"function engine(){{\n{head}return{functions}\n}}"
+
+
+def squeezed(value):
+    """What JSON can write, deflated, as printable letters: js/squeezed.js reads it back."""
+    deflate = zlib.compressobj(
+        9, strategy=zlib.Z_FILTERED
+    )  # weights hardly ever repeat themselves: code letters, not pieces of text
+    text = json.dumps(value, separators=(",", ":")).encode()
+    return as_text(deflate.compress(text) + deflate.flush())

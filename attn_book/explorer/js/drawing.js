@@ -11,7 +11,7 @@ export function rectOf(places, i, { width, height }) {
 }
 
 // Strokes the path twice, so that it shows on any picture: dark and wide below, coloured above.
-function stroke(ctx, colour, line, dash = []) {
+export function stroke(ctx, colour, line, dash = []) {
   for (const [style, width, pattern] of [["rgba(0, 0, 0, .7)", line + 2.5, []], [colour, line, dash]]) {
     ctx.strokeStyle = style;
     ctx.lineWidth = width;

@@ -4,6 +4,7 @@ import { colourOf, gradient, LIGHT, QUERY } from "../../explorer/js/colours.js";
 import { h, set } from "../../explorer/js/dom.js";
 import { outline, paint, rectOf, repainted } from "../../explorer/js/drawing.js";
 import { nameOf } from "../../explorer/js/places.js";
+import { dim } from "./pixels.js";
 
 const SIZE = { width: 256, height: 256 };  // of a map, in its own pixels
 
@@ -29,10 +30,7 @@ export function attentionMaps(layers, heads, places) {
   }
 
   function update(picture, query, weights) {
-    const under = repainted(picture, picture.width, picture.height, ([r, g, b]) => {
-      const grey = 0.34 * (0.2126 * r + 0.7152 * g + 0.0722 * b);
-      return [grey, grey, grey];
-    });
+    const under = repainted(picture, picture.width, picture.height, dim);
     maps.forEach(({ name, canvas, most }, i) => {
       const row = weights.subarray((i * cells + query) * cells, (i * cells + query + 1) * cells);
       const best = row.indexOf(Math.max(...row)), weight = row[best].toFixed(2);

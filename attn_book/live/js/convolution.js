@@ -2,16 +2,16 @@
 
 import { linear } from "./layers.js";
 
-// y[r, c] = Σ_ij W_ij x[r·s + i − p, c·s + j − p] + b, outside the picture 0: (height · width, C) → (height' · width', O)
-export function convolution(x, width, layer, { kernel = 3, stride = 1, padding = 0 } = {}) {
-  const C = layer.weight.shape[1] / kernel ** 2, height = x.length / C / width;
-  const [H, W] = [height, width].map((side) => Math.floor((side + 2 * padding - kernel) / stride) + 1);
+// y[r, c] = Σ_ij W_ij x[r·s + i·d − p, c·s + j·d − p] + b, outside the picture 0: (height · width, C) → (height' · width', O)
+export function convolution(x, width, layer, { kernel = 3, stride = 1, padding = 0, dilation = 1 } = {}) {
+  const C = layer.weight.shape[1] / kernel ** 2, height = x.length / C / width, reach = dilation * (kernel - 1) + 1;
+  const [H, W] = [height, width].map((side) => Math.floor((side + 2 * padding - reach) / stride) + 1);
   const patches = new Float32Array(H * W * kernel ** 2 * C);
   let at = 0;
   for (let r = 0; r < H; r++) {
     for (let c = 0; c < W; c++) {
-      for (let i = r * stride - padding; i < r * stride - padding + kernel; i++) {
-        for (let j = c * stride - padding; j < c * stride - padding + kernel; j++, at += C) {
+      for (let i = r * stride - padding; i < r * stride - padding + reach; i += dilation) {
+        for (let j = c * stride - padding; j < c * stride - padding + reach; j += dilation, at += C) {
           if (i >= 0 && i < height && j >= 0 && j < width) {
             patches.set(x.subarray((i * width + j) * C, (i * width + j + 1) * C), at);
           }

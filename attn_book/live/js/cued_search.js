@@ -6,12 +6,12 @@ import { h, set } from "../../explorer/js/dom.js";
 import { gridLines, outline, paint, rectOf, write } from "../../explorer/js/drawing.js";
 import { nameOf } from "../../explorer/js/places.js";
 import { stage } from "../../explorer/js/stage.js";
-import { CSS } from "../../explorer/js/style.js";
-import { followTheme } from "../../explorer/js/theme.js";
 import { attentionMaps } from "./attention_maps.js";
+import { CUED_CSS } from "./cued_style.js";
 import { editor } from "./editor.js";
-import { LIVE_CSS } from "./live_style.js";
+import { framed } from "./frame.js";
 import { mover } from "./mover.js";
+import { putPixels } from "./pixels.js";
 import { firstSeen, questions } from "./questions.js";
 import { reading } from "./reading.js";
 import { PLACES, Scene, SIDE } from "./scene.js";
@@ -38,7 +38,6 @@ export function mountLive({ title, caption, layers, heads, model, ...parts }, el
   }, { quiet: true });
   asking.show(0);
   const answer = h("dl"), where = h("span", { class: "where" });
-  const voice = h("p", { class: "sr", role: "status", "aria-live": "polite" });
 
   // -- showing
 
@@ -82,14 +81,11 @@ export function mountLive({ title, caption, layers, heads, model, ...parts }, el
 
   // -- asking the network
 
-  const ask = questions(model, { engine, host: () => host, answered, failed });
+  const ask = questions(model, { engine, host: () => host, answered, failed: (error) => failed(error) });
 
   function changed() {
-    const image = scene.image(), pixels = new ImageData(SIDE, SIDE);
-    for (let i = 0; i < SIDE ** 2; i++) {
-      pixels.data.set([...image.subarray(3 * i, 3 * i + 3)].map((v) => Math.round(255 * v)).concat(255), 4 * i);
-    }
-    picture.getContext("2d").putImageData(pixels, 0, 0);
+    const image = scene.image();
+    putPixels(picture, image);
     showChosen();
     ask.about(image);
   }
@@ -100,37 +96,20 @@ export function mountLive({ title, caption, layers, heads, model, ...parts }, el
       h("div", {}, h("dt", {}, term), h("dd", {}, h("b", {}, value), " ", h("span", {}, place)))));
     showChosen();
     showMaps();
-    clearTimeout(state.speaking);
-    state.speaking = setTimeout(() => { voice.textContent = state.read.sentence; }, 250);
+    say(state.read.sentence);
     host.dataset.ready = "";
-  }
-
-  function failed(error) {
-    voice.className = "caption";
-    voice.textContent = `The network could not be run: ${error.message}`;
   }
 
   // -- on the page
 
-  const host = h("div", { "data-lm-suppress-shortcuts": "true" });  // arrow keys are ours, not JupyterLab's
-  const card = h("section", { class: "card", role: "group", "aria-labelledby": "title" },
-    h("p", { class: "title", id: "title" }, title),
-    h("p", { class: "caption" }, caption),
+  const { host, say, failed } = framed(el, { title, caption, look: CUED_CSS },
     h("div", { class: "live" },
       h("div", { class: "picture" }, h("div", { class: "head source" }, h("b", {}, "Scene"), where), view.node),
       answer,
       h("div", { class: "edit" }, ...edit.nodes,
         h("p", { class: "note", id: "hint" }, "Click, tap or use the arrow keys to choose a cell. Drag it to another place, or press Enter to lift it and again to put it down. ",
           "Small digits: what the network reads in each cell.")),
-      h("div", { class: "attention" }, h("div", { class: "head" }, h("b", {}, "Attention"), asking.node), maps.node, maps.legend)),
-    voice);
-  card.addEventListener("keydown", (event) => {  // our keys are not for the page or the notebook around
-    if (event.key !== "Tab" && !event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
-  });
-  host.attachShadow({ mode: "open" }).append(h("style", {}, CSS + LIVE_CSS), card);
-  el.style.cssText += "width:100%;min-width:0";
-  el.replaceChildren(host);
-  followTheme(host);
+      h("div", { class: "beside" }, h("div", { class: "head" }, h("b", {}, "Attention"), asking.node), maps.node, maps.legend)));
   changed();
   firstSeen(host, ask.start);
 }

@@ -77,7 +77,7 @@ export function softmax(x, M) {
 }
 
 // softmax(q kᵀ / √d) v in each head: q (N, D), k and v (M, D) → (N, D). record(weights (N, M), head) is told what each attends to.
-function attention(q, k, v, { D, heads, record = () => {} }) {
+export function multiHead(q, k, v, { D, heads, record = () => {} }) {
   const d = D / heads, N = q.length / D, M = k.length / D, out = new Float32Array(N * D);
   for (let head = 0; head < heads; head++) {
     const [qh, kh, vh] = [q, k, v].map((x) => columns(x, D, head * d, d));
@@ -94,10 +94,10 @@ function attention(q, k, v, { D, heads, record = () => {} }) {
 export function selfAttention(x, { qkv, out }, { heads, record }) {
   const D = out.weight.shape[0], all = linear(x, qkv);
   const [q, k, v] = [0, D, 2 * D].map((start) => columns(all, 3 * D, start, D));
-  return linear(attention(q, k, v, { D, heads, record }), out);
+  return linear(multiHead(q, k, v, { D, heads, record }), out);
 }
 
-const matrix = (data, rows, cols) => ({ weight: { data, shape: [rows, cols] } });
+export const matrix = (data, rows, cols) => ({ weight: { data, shape: [rows, cols] } });
 
 // x[:, start : start + d] of rows of `width`
 function columns(x, width, start, d) {
@@ -107,19 +107,19 @@ function columns(x, width, start, d) {
 }
 
 // xᵀ of rows of `width`
-function transpose(x, width) {
+export function transpose(x, width) {
   const n = x.length / width, y = new Float32Array(x.length);
   for (let r = 0; r < n; r++) for (let c = 0; c < width; c++) y[c * n + r] = x[r * width + c];
   return y;
 }
 
-// PE[r·W + c] = [wave(r), wave(c)], wave(n)[2i] = sin(n / 10000^(2i/w)), wave(n)[2i + 1] = cos(…), each of width w = D/2
-export function sincos2d(H, W, D) {
+// PE[r·W + c] = [wave(r), wave(c)], wave(n)[2i] = sin(n / base^(2i/w)), wave(n)[2i + 1] = cos(…), each of width w = D/2
+export function sincos2d(H, W, D, base = 10000) {
   const w = D / 2, table = new Float32Array(H * W * D);
   const wave = (n, at) => {
     for (let i = 0; i < w; i += 2) {
-      table[at + i] = Math.sin(n / 10000 ** (i / w));
-      table[at + i + 1] = Math.cos(n / 10000 ** (i / w));
+      table[at + i] = Math.sin(n / base ** (i / w));
+      table[at + i + 1] = Math.cos(n / base ** (i / w));
     }
   };
   for (let r = 0; r < H; r++) {

@@ -16,9 +16,9 @@ export function pad(changed) {
     const ctx = canvas.getContext("2d");
     ctx.clearRect(0, 0, 256, 256);
     Object.assign(ctx, { lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: getComputedStyle(node).color });
-    for (const stroke of strokes) {
+    for (const line of strokes) {
       ctx.beginPath();
-      for (const [x, y] of [stroke[0], ...stroke]) ctx.lineTo(256 * x, 256 * y);
+      for (const [x, y] of [line[0], ...line]) ctx.lineTo(256 * x, 256 * y);
       ctx.stroke();
     }
   };
@@ -57,11 +57,11 @@ export function scanned(strokes) {
   if (!points.length) return ink;
   const [low, high] = [Math.min, Math.max].map((f) => [0, 1].map((axis) => f(...points.map((point) => point[axis]))));
   const extent = Math.max(high[0] - low[0], high[1] - low[1], 0.05), scale = (FINE - 2 * PEN) / extent;
-  const placed = strokes.map((stroke) => stroke.map((point) =>
+  const placed = strokes.map((line) => line.map((point) =>
     point.map((t, axis) => FINE / 2 + scale * (t - (low[axis] + high[axis]) / 2))));
   for (let i = 0; i < FINE ** 2; i++) {
     const x = (i % FINE) + 0.5, y = Math.floor(i / FINE) + 0.5;
-    if (placed.some((stroke) => stroke.some((point, k) => distance([x, y], stroke[Math.max(k - 1, 0)], point) <= PEN))) {
+    if (placed.some((line) => line.some((point, k) => distance([x, y], line[Math.max(k - 1, 0)], point) <= PEN))) {
       ink[Math.floor(y / BLOCK) * (FINE / BLOCK) + Math.floor(x / BLOCK)] += 1 / BLOCK ** 2;
     }
   }

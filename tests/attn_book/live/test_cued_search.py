@@ -1,11 +1,9 @@
 """Cued search in the page, in a real browser from a file with the network refused: what a reader does, and what comes of it."""
 
-import io
 import re
 
 import numpy as np
 import pytest
-from PIL import Image
 from torch import nn
 
 from attn_book import live
@@ -14,47 +12,13 @@ from attn_book.live.cued_search import SKIPPED, START, ingredients, start_pictur
 from attn_book.live.page import MAX_BYTES, Live
 from attn_utils.vit import vit_mini
 from tests.attn_book.explorers import at, document
+from tests.attn_book.live.conftest import FAR_BELOW, NO_WORKERS, photographed, told
 from tests.attn_book.test_explorer_page import READ_CONTRAST, SURFACE
 
 
 @pytest.fixture(scope="module")
 def figure():
     return live.cued_search(live.load("ch07"))
-
-
-@pytest.fixture
-def shown(browser, tmp_path, figure):
-    """Opens the figure from a file with the network refused; at the end nothing may have gone wrong."""
-    contexts, troubles = [], []
-
-    def open_page(*, theme="light", head="", ready=True, **options):
-        file = tmp_path / f"page{len(contexts)}.html"
-        file.write_text(document([figure], theme).replace("<body>", f"{head}<body>"), "utf-8")
-        context = browser.new_context(offline=True, reduced_motion="reduce", **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else troubles.append(request.url),
-        )
-        page.goto(file.as_uri())
-        if ready:
-            page.locator(".attn-explorer > [data-ready]").wait_for(state="attached")
-        page.troubles = troubles
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert troubles == []
-
-
-def told(page, text):
-    """Waits for what a screen reader is told."""
-    page.get_by_role("status").filter(has_text=text).wait_for(state="attached")
 
 
 def scene(page):
@@ -177,7 +141,7 @@ def test_another_handwriting_is_another_picture(shown):
     pick(page, 11)
     looks = set()
     for _ in range(3):
-        looks.add(picture(scene(page)).tobytes())
+        looks.add(photographed(scene(page)).tobytes())
         page.get_by_role("button", name="Other handwriting").click()
     assert len(looks) == 3
     assert value(page).startswith("row 3, column 4: a yellow 7")
@@ -234,10 +198,6 @@ def test_attention_of_the_chosen_cell(shown):
     assert page.get_by_role("img", name="layer 1, head 1").get_attribute("aria-label") == of_cue
 
 
-def picture(stage):
-    return Image.open(io.BytesIO(stage.screenshot())).convert("RGB")
-
-
 def test_the_page_draws_the_scenes_that_python_draws(javascript):
     parts = ingredients()
     found = np.reshape(javascript("scene.js")("new Scene(parts).image()", parts=parts), (32, 32, 3))
@@ -245,8 +205,7 @@ def test_the_page_draws_the_scenes_that_python_draws(javascript):
 
 
 def test_it_runs_in_the_page_where_workers_are_refused(shown):
-    policy = "<meta http-equiv='Content-Security-Policy' content=\"default-src 'unsafe-inline' data:; worker-src 'none'\">"
-    page = shown(head=policy)
+    page = shown(head=NO_WORKERS)
     told(page, "the network answers 7")
     assert page.locator(".attn-explorer > div").get_attribute("data-where") == "page"
     assert all("worker" in trouble.lower() for trouble in page.troubles)  # the browser notes that it refused
@@ -259,7 +218,7 @@ def test_it_runs_in_a_worker(shown):
 
 
 def test_it_starts_on_first_view(shown):
-    page = shown(head="<style>body::before { content: ''; display: block; height: 3000px }</style>", ready=False)
+    page = shown(head=FAR_BELOW, ready=False)
     page.wait_for_timeout(300)
     assert page.locator(".attn-explorer > [data-ready]").count() == 0
     scene(page).scroll_into_view_if_needed()

@@ -9,6 +9,8 @@ from torch import nn
 from attn_book.live.packing import pack
 from attn_utils.attention import MultiHeadAttention
 from attn_utils.positions import sincos_2d
+from attn_utils.segmentation import NarrowAttention, TwoWayDecoder
+from tests.attn_book.live.conftest import chapter, stirred
 
 RIGHT = {"rtol": 0, "atol": 1e-4}
 
@@ -99,7 +101,7 @@ def test_attention_and_its_weights(layers, heads):
     split = lambda x: x.unflatten(1, (heads, -1)).transpose(0, 1)
     weights = (split(q) @ split(k).mT / (6 / heads) ** 0.5).softmax(-1)
     out = (weights @ split(v)).transpose(0, 1).flatten(1)
-    script = "((maps) => [...attention(q.data, k.data, v.data, { D: 6, heads, record: (w, h) => maps.push([h, ...w]) }), ...maps.flat()])([])"
+    script = "((maps) => [...multiHead(q.data, k.data, v.data, { D: 6, heads, record: (w, h) => maps.push([h, ...w]) }), ...maps.flat()])([])"
     found = np.array(layers(script, q=q, k=k, v=v, heads=heads))
     np.testing.assert_allclose(found[:30], out.flatten(), atol=1e-6)
     recorded = found[30:].reshape(heads, 36)
@@ -117,6 +119,62 @@ def test_self_attention(layers):
 @pytest.mark.parametrize(("H", "W", "D"), [(4, 4, 64), (3, 5, 8)])
 def test_positions(layers, H, W, D):
     np.testing.assert_allclose(layers("sincos2d(H, W, D)", H=H, W=W, D=D), sincos_2d(H, W, D).ravel(), atol=1e-7)
+    np.testing.assert_allclose(layers("sincos2d(H, W, D, 64)", H=H, W=W, D=D), sincos_2d(H, W, D, base=64.0).ravel(), atol=1e-7)
+
+
+@pytest.mark.parametrize(("heads", "inner"), [(1, 6), (2, 6), (3, None)])
+def test_narrow_attention(javascript, heads, inner):
+    torch.manual_seed(0)
+    module = NarrowAttention(12, heads=heads, inner=inner)
+    q, k, v = seeded(5, 12, seed=1), seeded(7, 12, seed=2), seeded(7, 12, seed=3)
+    script = "narrowAttention(q.data, k.data, v.data, layer, heads)"
+    y = javascript("two_way.js")(script, q=q, k=k, v=v, layer=layer(module), heads=heads)
+    np.testing.assert_allclose(y, module(q[None], k[None], v[None]).detach().flatten(), atol=1e-6)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_two_way_decoder(javascript, depth):
+    torch.manual_seed(0)
+    module = stirred(TwoWayDecoder(12, heads=2, mlp_dim=7, depth=depth))
+    tokens, picture, places = seeded(3, 12, seed=1), seeded(35, 12, seed=2), seeded(35, 12, seed=3)
+    with torch.no_grad():
+        expected = module(tokens[None], picture[None], places)
+    script = "twoWayDecoder(t.data, x.data, places.data, layer, 2).map((rows) => [...rows])"
+    found = javascript("two_way.js")(script, t=tokens, x=picture, places=places, layer=layer(module))
+    for one, other in zip(found, expected):
+        np.testing.assert_allclose(one, other.flatten(), atol=1e-5)
+
+
+@pytest.mark.parametrize(("H", "W"), [(5, 7), (1, 3), (4, 1)])
+def test_enlarging(javascript, H, W):
+    x = seeded(3, H, W)
+    y = javascript("resizing.js")("enlarged(x.data, W, 3)", x=rows(x), W=W)
+    larger = F.interpolate(x[None], scale_factor=2, mode="bilinear", align_corners=False)[0]
+    np.testing.assert_allclose(y, rows(larger).flatten(), atol=1e-6)
+
+
+@pytest.mark.parametrize("step", [2, 3])
+def test_pooling(javascript, step):
+    x = seeded(5, 2 * step, 3 * step)
+    y = javascript("resizing.js")("pooled(x.data, W, 5, step)", x=rows(x), W=3 * step, step=step)
+    np.testing.assert_allclose(y, rows(F.avg_pool2d(x, step)).flatten(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("H", "W"), [(5, 7), (1, 3)])
+def test_a_walk(javascript, H, W):
+    torch.manual_seed(0)
+    walk = stirred(chapter("09_segmentation").Walk(5, dim=3, steps=4))
+    maps, start = seeded(1, 5, H, W, scale=2.0), seeded(1, 2, H, W, seed=1)
+    with torch.no_grad():
+        weights = walk.weights(maps)
+        ends = walk(start, weights)
+    tree = layer(walk)
+    tree["q"]["weight"], tree["k"]["weight"] = (tree[name]["weight"].reshape(3, 5) for name in "qk")
+    given = {"map": rows(maps[0]), "start": rows(start[0]), "layer": tree, "W": W}
+    found = javascript("walk.js")("walkWeights(map.data, W, layer)", **given)
+    np.testing.assert_allclose(found, rows(weights[0]).flatten(), atol=1e-6)
+    found = javascript("walk.js")("walked(start.data, W, 2, walkWeights(map.data, W, layer), layer, 4)", **given)
+    np.testing.assert_allclose(found, rows(ends[0]).flatten(), atol=1e-6)
 
 
 def test_columns_and_transpose(layers):
@@ -127,13 +185,17 @@ def test_columns_and_transpose(layers):
 
 @pytest.mark.parametrize("size", [(7, 11), (5, 5)])
 @pytest.mark.parametrize(
-    ("kernel", "stride", "padding"), [(3, 1, 1), (3, 2, 1), (1, 1, 0), (2, 2, 0), (4, 4, 0), (5, 1, 2), (3, 1, 0), (3, 3, 2)]
+    ("kernel", "stride", "padding", "dilation"),
+    [
+        *[(3, 1, 1, 1), (3, 2, 1, 1), (1, 1, 0, 1), (2, 2, 0, 1), (4, 4, 0, 1), (5, 1, 2, 1), (3, 1, 0, 1), (3, 3, 2, 1)],
+        *[(3, 1, 2, 2), (3, 1, 4, 4), (3, 2, 1, 2), (2, 1, 0, 3)],
+    ],
 )
-def test_convolution(pictures, size, kernel, stride, padding):
+def test_convolution(pictures, size, kernel, stride, padding, dilation):
     torch.manual_seed(0)
-    module, x = nn.Conv2d(3, 5, kernel, stride=stride, padding=padding), seeded(3, *size)
+    options = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    module, x = nn.Conv2d(3, 5, kernel, stride=stride, padding=padding, dilation=dilation), seeded(3, *size)
     packed_layout = {"weight": module.weight.permute(0, 2, 3, 1).flatten(1), "bias": module.bias}
-    options = {"kernel": kernel, "stride": stride, "padding": padding}
     y = pictures("convolution(x.data, width, layer, options)", x=rows(x), width=size[1], layer=packed_layout, options=options)
     np.testing.assert_allclose(y, rows(module(x[None])[0]).detach().flatten(), atol=1e-6)
 

@@ -5,12 +5,12 @@ import re
 import pytest
 
 from attn_book.explorer import modules
-from attn_book.explorer.modules import IMPORT, joined
+from attn_book.explorer.modules import joined
 from attn_book.live.page import FOLDER, as_function
 from tests.attn_book.test_explorer_modules import faults
 
-ENTRIES = ("cued_search.js", "vit_engine.js")
-FOR_PAGES = {"mountLive", "transposedConvolution"}  # the page calls the one; the other waits for chapter 9's engine
+ENTRIES = ("click_engine.js", "click_to_mask.js", "cued_search.js", "vit_engine.js")
+FOR_PAGES = ("mountLive",)  # which the page calls
 
 
 def test_every_module_imports_what_it_uses(tmp_path):
@@ -33,7 +33,7 @@ def test_they_join_into_one(entry):
 
 def test_modules_of_two_folders_are_each_there_once():
     text = joined(FOLDER, "cued_search.js")
-    for declared in ("function h(", "function stage(", "class Scene{", "function shares("):
+    for declared in ("function h(", "function stage(", "class Scene{", "function wholeNumbers("):
         assert text.count(declared) == 1
 
 
@@ -69,8 +69,8 @@ def test_an_engine_must_say_what_it_answers():
         as_function("const a=1;")
 
 
-def test_the_look_of_both_is_one(javascript):
-    assert IMPORT.search((FOLDER / "cued_search.js").read_text("utf-8"))
-    look = javascript("live_style.js")("LIVE_CSS")
+@pytest.mark.parametrize(("file", "name"), [("live", "LIVE_CSS"), ("cued", "CUED_CSS"), ("click", "CLICK_CSS")])
+def test_looks_are_on_one_line(javascript, file, name):
+    look = javascript(f"{file}_style.js")(name)
     assert "}" in look
     assert "\n" not in look.strip()

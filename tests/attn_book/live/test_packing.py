@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from attn_book.live import Packed, pack, unpack
-from attn_book.live.packing import FINE, HALF, LETTERS, LEVELS
+from attn_book.live.packing import FINE, HALF, LETTERS, LEVELS, shares, unwoven
+from attn_book.live.page import squeezed
 
 
 class Everything(nn.Module):
@@ -87,6 +88,44 @@ def test_rounding_moves_a_weight_by_half_a_step_of_its_row_at_most(model):
     assert (after.abs() <= (before.abs().amax((1, 2, 3), keepdim=True) + HALF * largest) * (1 + 1e-6)).all()
 
 
+@pytest.mark.parametrize("steps", [1, 7, HALF])
+def test_no_weight_has_more_steps_than_asked_for(steps):
+    layer = filled(nn.Linear(11, 13, bias=False))
+    packed, rounded = pack(layer, steps=steps)
+    taken = torch.tensor([LETTERS.index(letter) - HALF for letter in packed.text[26:]]).reshape(13, 11).abs()
+    np.testing.assert_array_equal(taken.amax(1), steps)
+    step = layer.weight.abs().amax(1, keepdim=True) / steps
+    assert ((layer.weight - rounded.weight).abs() <= 0.5001 * (step + step.max() / FINE)).all()
+    torch.testing.assert_close(unpack(packed, nn.Linear(11, 13, bias=False)).weight, rounded.weight, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("steps", [0, 45, -1, 2.5, None])
+def test_other_steps_are_refused(steps):
+    with pytest.raises(ValueError, match=f"steps: must be a whole number from 1 to 44, got {steps}"):
+        pack(nn.Linear(3, 2), steps=steps)
+
+
+def test_fewer_steps_deflate_better_and_so_do_letters_of_a_kind():
+    layers = nn.Sequential(*(nn.Linear(64, 64) for _ in range(12)))
+    g = torch.Generator().manual_seed(0)
+    for layer in layers:
+        nn.init.normal_(layer.weight, generator=g)
+    size = lambda steps: len(squeezed(unwoven(pack(layers, steps=steps)[0])))
+    assert size(12) < 0.8 * size(HALF)
+    woven = pack(layers, steps=12)[0]
+    assert size(12) < len(squeezed({"text": woven.text, "tensors": woven.tensors}))
+
+
+def test_what_is_squeezed_comes_back_in_the_page(model, javascript):
+    packed, _ = pack(model, steps=5)
+    squeezed_in_page = javascript("squeezed.js")("unsqueezed(text)", text=squeezed({"α": ["<", 1.5, None], "text": LETTERS}))
+    assert squeezed_in_page == {"α": ["<", 1.5, None], "text": LETTERS}
+    apart = unwoven(packed)
+    assert set(apart["coarse"]) <= set(LETTERS[HALF - 5 : HALF + 6])
+    found = javascript("letters.js")("woven(apart)", apart=apart)
+    assert found == {"text": packed.text, "tensors": packed.tensors}
+
+
 def test_the_model_stays_as_it_is(model):
     before = copy.deepcopy(model.state_dict())
     pack(model.half())
@@ -130,8 +169,11 @@ def test_what_is_packed_comes_back_in_the_page(model, javascript):
 
 
 def test_shares_come_back_in_the_page(javascript):
+    values = np.arange(89) / 88
+    assert shares(values.reshape(1, -1) + 0.005) == shares(values) == LETTERS
     found = javascript("letters.js")("shares(text)", text=LETTERS)
-    np.testing.assert_allclose(found, np.arange(89) / 88, atol=1e-7)
+    np.testing.assert_allclose(found, values, atol=1e-7)
+    np.testing.assert_array_equal(javascript("letters.js")("[...wholeNumbers(text)]", text=LETTERS), range(89))
 
 
 def test_shared_weights_stay_shared():

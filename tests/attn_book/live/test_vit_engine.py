@@ -12,8 +12,7 @@ from attn_book.live import load, unpack
 from attn_book.live.cued_search import SKIPPED
 from attn_book.live.page import FOLDER, as_function
 from attn_utils.record import record_attention
-from evidence.recipe import Recipe, namespace
-from tests.attn_book.live.conftest import expression
+from tests.attn_book.live.conftest import chapter, expression
 
 BOUND = 5e-5
 FEW = [*range(0, 120, 8), 118, 119]
@@ -23,8 +22,7 @@ ENGINE = joined(FOLDER, "vit_engine.js")
 @pytest.fixture(scope="module")
 def model():
     """The network of results/live, in torch."""
-    chapter = namespace(Recipe.read("notebooks/07_classification.ipynb"))
-    return unpack(load("ch07"), chapter.build("attention", 0), skip=SKIPPED)
+    return unpack(load("ch07"), chapter("07_classification").build("attention", 0), skip=SKIPPED)
 
 
 @pytest.fixture(scope="module")
@@ -67,22 +65,8 @@ def largest_differences(found, expected):
     return [np.abs(np.reshape(found[name], want.shape) - want).max() for name, want in zip(("logits", "maps"), expected)]
 
 
-@pytest.fixture
-def run(browser):
-    """Runs an engine's text on pictures in Chromium."""
-    context = browser.new_context(offline=True)
-
-    def run(engine, inputs):
-        page = context.new_page()
-        page.add_script_tag(content=as_function(engine))
-        return page.evaluate(script(inputs))
-
-    yield run
-    context.close()
-
-
 def test_the_page_equals_torch(run, inputs, expected, record_property):
-    found = run(ENGINE, inputs)
+    found = run(ENGINE)(script(inputs))
     assert len(inputs) >= 100
     assert max(largest_differences(found, expected)) <= BOUND
     probabilities = torch.from_numpy(expected[0]).softmax(-1).numpy()
@@ -118,5 +102,5 @@ MISTAKES = {  # in the engine's text, as it is joined
 def test_mistakes_are_seen(run, inputs, expected, mistake):
     before, after = MISTAKES[mistake]
     assert ENGINE.count(before) == 1
-    found = run(ENGINE.replace(before, after), inputs[FEW])
+    found = run(ENGINE.replace(before, after))(script(inputs[FEW]))
     assert largest_differences(found, [want[FEW] for want in expected])[0] > BOUND
