@@ -1,5 +1,6 @@
 """Click to mask in the page, in a real browser from a file with the network refused: what a reader does, and what comes of it."""
 
+import copy
 import re
 from types import SimpleNamespace
 
@@ -202,7 +203,7 @@ def test_of_many_clicks_the_last_is_told(shown, answer):
 
 
 def test_empty_masks_are_told_as_such(shown, network):
-    _, other = live.pack(network, steps=12)
+    other = copy.deepcopy(network)
     with torch.no_grad():
         other.to_query[2].bias[-6] -= 10_000  # the constant of the conic: no pixel is inside
         other.to_score[2].bias -= 10
