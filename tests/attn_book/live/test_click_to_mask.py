@@ -13,7 +13,6 @@ from attn_book.live.click_to_mask import NETWORK, PACKING, default_pictures, in_
 from attn_book.live.page import MAX_BYTES, Live, squeezed
 from tests.attn_book.explorers import at, document
 from tests.attn_book.live.conftest import AS_TEXT, FAR_BELOW, NO_WORKERS, chapter, from_text, photographed, stirred, told
-from tests.attn_book.test_explorer_page import READ_CONTRAST, SURFACE
 
 
 @pytest.fixture(scope="module")
@@ -235,42 +234,18 @@ def test_a_network_that_cannot_run_says_so(shown, weights, head):
     page.troubles[:] = [trouble for trouble in page.troubles if not (head and "worker" in trouble.lower())]
 
 
-def test_it_runs_in_the_page_where_workers_are_refused(shown, answer):
-    page = shown(head=NO_WORKERS)
-    start = default_pictures()[0][2]
-    told(page, sentence(answer(0, *start), *start))
-    assert page.locator(".attn-explorer > div").get_attribute("data-where") == "page"
-    assert all("worker" in trouble.lower() for trouble in page.troubles)  # the browser notes that it refused
-    page.troubles.clear()
-
-
-def test_it_runs_in_a_worker(shown):
-    assert shown().locator(".attn-explorer > div").get_attribute("data-where") == "worker"
-
-
-def test_it_starts_on_first_view(shown):
+def test_before_the_first_view_there_is_no_answer(shown):
     page = shown(head=FAR_BELOW, ready=False)
     page.wait_for_timeout(300)
-    assert page.locator(".attn-explorer > [data-ready]").count() == 0
     assert page.get_by_role("img", name="Part: no answer yet").count() == 1
-    picture(page).scroll_into_view_if_needed()
-    page.locator(".attn-explorer > [data-ready]").wait_for(state="attached")
+    assert page.locator("dd").count() == 0
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 760])
-def test_it_follows_the_theme_and_fits_a_phone(shown, theme, width):
-    page = shown(theme=theme, viewport={"width": width, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-    read = page.evaluate(READ_CONTRAST)
-    assert read["pieces"] > 15
-    assert read["faint"] == []
-    before = page.evaluate(SURFACE)
-    page.evaluate("document.documentElement.dataset.theme = document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark'")
-    page.wait_for_function(f"{SURFACE} !== '{before}'")
-    assert page.evaluate(READ_CONTRAST)["faint"] == []
+def test_the_two_masks_are_side_by_side(shown, width):
+    page = shown(viewport={"width": width, "height": 844})
     first, second = (pane.bounding_box() for pane in page.locator(".maps canvas").all())
-    assert first["y"] == second["y"], "the two masks are side by side"
+    assert first["y"] == second["y"]
 
 
 def test_every_control_has_a_name_and_size_for_a_finger(shown):

@@ -12,8 +12,8 @@ from attn_book.live.cued_search import SKIPPED, START, ingredients, start_pictur
 from attn_book.live.page import MAX_BYTES, Live
 from attn_utils.vit import vit_mini
 from tests.attn_book.explorers import at, document
-from tests.attn_book.live.conftest import FAR_BELOW, NO_WORKERS, photographed, told
-from tests.attn_book.test_explorer_page import READ_CONTRAST, SURFACE
+from tests.attn_book.live.conftest import photographed, told
+from tests.attn_book.test_explorer_page import READ_CONTRAST
 
 
 @pytest.fixture(scope="module")
@@ -202,42 +202,6 @@ def test_the_page_draws_the_scenes_that_python_draws(javascript):
     parts = ingredients()
     found = np.reshape(javascript("scene.js")("new Scene(parts).image()", parts=parts), (32, 32, 3))
     np.testing.assert_allclose(found, start_picture().transpose(1, 2, 0), atol=0.01)  # steps of letters
-
-
-def test_it_runs_in_the_page_where_workers_are_refused(shown):
-    page = shown(head=NO_WORKERS)
-    told(page, "the network answers 7")
-    assert page.locator(".attn-explorer > div").get_attribute("data-where") == "page"
-    assert all("worker" in trouble.lower() for trouble in page.troubles)  # the browser notes that it refused
-    page.troubles.clear()
-
-
-def test_it_runs_in_a_worker(shown):
-    page = shown()
-    assert page.locator(".attn-explorer > div").get_attribute("data-where") == "worker"
-
-
-def test_it_starts_on_first_view(shown):
-    page = shown(head=FAR_BELOW, ready=False)
-    page.wait_for_timeout(300)
-    assert page.locator(".attn-explorer > [data-ready]").count() == 0
-    scene(page).scroll_into_view_if_needed()
-    page.locator(".attn-explorer > [data-ready]").wait_for(state="attached")
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 760])
-def test_it_follows_the_theme_and_fits_a_phone(shown, theme, width):
-    page = shown(theme=theme, viewport={"width": width, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-    pick(page, 0)
-    read = page.evaluate(READ_CONTRAST)
-    assert read["pieces"] > 40
-    assert read["faint"] == []
-    before = page.evaluate(SURFACE)
-    page.evaluate("document.documentElement.dataset.theme = document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark'")
-    page.wait_for_function(f"{SURFACE} !== '{before}'")
-    assert page.evaluate(READ_CONTRAST)["faint"] == []
 
 
 def test_every_control_has_a_name_and_size_for_a_finger(shown):
