@@ -40,7 +40,7 @@ def picture_row(picture, row, series, *, points=None, points_label=None, ylabel=
     return fig
 
 
-def shapes(q, k, v, weights, out, *, query=1, cell=0.24):
+def shapes(q, k, v, weights, out, *, query=1, cell=0.23):
     """Attention as five arrays with their shapes: Q Kᵀ makes scores, the softmax of each row weights, these mix V into Y.
 
     Args:
@@ -74,7 +74,7 @@ def shapes(q, k, v, weights, out, *, query=1, cell=0.24):
             x += signs[sign]
             upper = top + (most - len(array)) / 2
             _coloured_cells(ax, array, x, upper, WEIGHTS if array is weights else SIGNED)
-            ax.text(x + array.shape[1] / 2, upper - 1.35, name, ha="center", va="bottom", fontweight="bold")
+            ax.text(x + array.shape[1] / 2, upper - 1.35, name, ha="center", va="bottom", fontsize=12, fontweight="bold")
             ax.text(x + array.shape[1] / 2, upper - 0.25, shape, ha="center", va="bottom", color=MUTED)
             if has_query:
                 frame = {"fill": False, "ec": QUERY, "lw": 2.5, "zorder": 3}
