@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attn_book.figures import ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, common, style
+from attn_book.figures import ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, common, style
 
 matplotlib.use("Agg")
 
@@ -308,3 +308,44 @@ def test_outlines_of_one_mask_each_without_clicks():
     assert len(fig.axes[0].collections) == 1
     assert not fig.axes[0].lines
     assert not fig.legends
+
+
+def test_sheets_lay_pictures_out_row_by_row_on_white():
+    pictures = np.arange(5)[:, None, None, None] / 10 * np.ones((1, 1, 3, 4))
+    fig = ch10.sheets({"real": pictures, "generated": pictures[:3] + 2}, columns=3, margin=2)
+    assert [ax.get_title() for ax in fig.axes] == ["real", "generated"]
+    sheet = fig.axes[0].images[0].get_array()
+    assert sheet.shape == (8, 16)
+    np.testing.assert_allclose(sheet[1, [1, 7, 13]], [0, 0.1, 0.2])
+    np.testing.assert_allclose(sheet[6, [1, 7, 13]], [0.3, 0.4, 1.0])  # no sixth
+    np.testing.assert_allclose(sheet[3:5], 1)
+    assert fig.axes[1].images[0].get_array().max() == 1  # cut off
+    assert [ax.images[0].get_clim() for ax in fig.axes] == [(0, 1)] * 2
+    assert ch10.tile(pictures, 5, 0).shape == (3, 20)
+
+
+def test_fields_share_one_scale_of_their_arrows():
+    places = np.stack(np.meshgrid([0.0, 1.0, 2.0], [0.0, 1.0]), -1).reshape(-1, 2)
+    fig = ch10.velocity_fields(places, {"exact": np.ones((6, 2)), "learned": np.full((6, 2), 3.0)})
+    arrows = [ax.collections[0] for ax in fig.axes]
+    assert arrows[0].scale == arrows[1].scale
+    np.testing.assert_allclose([a.U[0] for a in arrows], [1, 3])
+
+
+def test_journeys_end_in_a_dot_and_show_all_of_every_path():
+    path = np.stack([np.zeros((4, 2)), np.ones((4, 2)), np.full((4, 2), -2.0)])
+    ax = ch10.journeys({"straight": path}).axes[0]
+    assert len(ax.lines) == 4 + 2
+    np.testing.assert_allclose(ax.lines[-1].get_xydata(), path[-1])
+    np.testing.assert_allclose(ax.lines[-2].get_xydata(), path[0])
+    assert ax.get_xlim() == ax.get_ylim() == (-2.1, 2.1)
+    assert ch10.journeys({"straight": path}, reach=5).axes[0].get_xlim() == (-5, 5)
+
+
+def test_a_trade_off_names_its_lines_and_what_was_set():
+    fig = ch10.trade_off(
+        {"a": ([0.8, 0.9], [9, 5]), "b": ([0.7, 0.8], [8, 6])}, xlabel="x", ylabel="y", notes=["1", "2"], floor=3
+    )
+    ax = fig.axes[0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b", "equally many real ones"]
+    assert [(note.get_text(), note.xy) for note in ax.texts] == [("1", (0.8, 9)), ("2", (0.9, 5))]
