@@ -118,20 +118,7 @@ def velocity_of(model: nn.Module, labels: Tensor | None = None, *, predicts: str
 
     Source: Ho and Salimans 2022, arXiv:2207.12598, equation 6, whose w is ours less 1.
     """
-    if labels is None and guidance != 1:
-        raise ValueError(f"guidance needs labels, got guidance={guidance} and none")
-
-    def velocity(z: Tensor, t: Tensor) -> Tensor:
-        if labels is None:
-            return as_velocity(model(z, t), z, t, predicts)
-        if guidance == 1:
-            return as_velocity(model(z, t, labels), z, t, predicts)
-        both = torch.cat([labels, torch.full_like(labels, model.classes)])
-        predicted = model(torch.cat([z, z]), torch.cat([t, t]), both)
-        of_class, of_any = (as_velocity(half, z, t, predicts) for half in predicted.chunk(2))
-        return of_any + guidance * (of_class - of_any)
-
-    return velocity
+    return _guided(model, labels, guidance, lambda predicted, z, t: as_velocity(predicted, z, t, predicts))
 
 
 def sample(
@@ -199,6 +186,26 @@ def log_density(velocity: Velocity, x: Tensor, *, steps: int) -> Tensor:
     return -z.square().sum(-1) / 2 - x.shape[1] / 2 * math.log(2 * math.pi) - stretched
 
 
+def _guided(
+    model: nn.Module, labels: Tensor | None, guidance: float, convert: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> Velocity:
+    """What `velocity_of` and `noise_of` share: two predictions in one pass, converted, then mixed."""
+    if labels is None and guidance != 1:
+        raise ValueError(f"guidance needs labels, got guidance={guidance} and none")
+
+    def follow(z: Tensor, t: Tensor) -> Tensor:
+        if labels is None:
+            return convert(model(z, t), z, t)
+        if guidance == 1:
+            return convert(model(z, t, labels), z, t)
+        both = torch.cat([labels, torch.full_like(labels, model.classes)])
+        predicted = model(torch.cat([z, z]), torch.cat([t, t]), both)
+        of_class, of_any = (convert(half, z, t) for half in predicted.chunk(2))
+        return of_any + guidance * (of_class - of_any)
+
+    return follow
+
+
 def _with_divergence(velocity: Velocity, z: Tensor, t: float) -> tuple[Tensor, Tensor]:
     """v (B, d) and its divergence (B,), without a graph."""
     with torch.enable_grad():
@@ -229,11 +236,24 @@ def ddpm_rates(t: Tensor) -> tuple[Tensor, Tensor]:
     return log_a.exp(), (-torch.expm1(2 * log_a)).sqrt()
 
 
-def ddpm_loss(model: nn.Module, x: Tensor, labels: Tensor | None = None, *, drop: float = 0.0) -> Tensor:
-    """Mean squared error of the noise that the network predicts, at even times: E |ε(z_t, t) − ε|².
+def noise_from_x(x: Tensor, z: Tensor, t: Tensor) -> Tensor:
+    """The noise that is in z if the data in it are x: ε = (z − a x) / b, with b of at least `NEAREST`."""
+    a, b = (_beside(rate, z) for rate in ddpm_rates(t))
+    return (z - a * x) / b.clamp(min=NEAREST)
+
+
+def as_noise(predicted: Tensor, z: Tensor, t: Tensor, predicts: str) -> Tensor:
+    """What a network predicted, as noise; `predicts` says what it was, "noise" or "x"."""
+    check_choice("predicts", predicts, ("noise", "x"))
+    return predicted if predicts == "noise" else noise_from_x(predicted, z, t)
+
+
+def ddpm_loss(model: nn.Module, x: Tensor, labels: Tensor | None = None, *, predicts: str = "noise", drop: float = 0.0) -> Tensor:
+    """Mean squared error of the noise, whatever the network predicts, at even times: E |ε(z_t, t) − ε|².
 
     Args:
         model, x, labels, drop: as in `flow_loss`.
+        predicts: "noise", or "x": then ε = (z − a x) / b.
 
     Returns:
         A scalar.
@@ -243,13 +263,14 @@ def ddpm_loss(model: nn.Module, x: Tensor, labels: Tensor | None = None, *, drop
     noise, t = torch.randn_like(x), torch.rand(len(x), device=x.device, dtype=x.dtype)
     a, b = (_beside(rate, x) for rate in ddpm_rates(t))
     z = a * x + b * noise
+    target = noise if predicts == "noise" else noise_from_x(x, z, t)  # the same, but for the limit on b
     predicted = model(z, t) if labels is None else model(z, t, drop_labels(labels, drop, model.classes))
-    return (predicted - noise).square().mean()
+    return (as_noise(predicted, z, t, predicts) - target).square().mean()
 
 
-def noise_of(model: nn.Module, labels: Tensor | None = None, *, guidance: float = 1.0) -> Velocity:
+def noise_of(model: nn.Module, labels: Tensor | None = None, *, predicts: str = "noise", guidance: float = 1.0) -> Velocity:
     """The noise that a network predicts, guided as in `velocity_of`: a function (z, t) -> ε."""
-    return velocity_of(model, labels, predicts="v", guidance=guidance)  # the same sum of two predictions
+    return _guided(model, labels, guidance, lambda predicted, z, t: as_noise(predicted, z, t, predicts))
 
 
 def ddim(noise: Velocity, start: Tensor, *, steps: int, limit: float | None = None) -> Tensor:
