@@ -36,12 +36,12 @@ def straight_path(x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
     return (1 - t) * noise + t * x
 
 
-def velocity_from_x(x: Tensor, z: Tensor, t: Tensor) -> Tensor:
-    """The velocity that leads from z straight to a predicted x: v = (x − z) / (1 − t), with 1 − t of at least `NEAREST`.
+def velocity_from_x(x: Tensor, z: Tensor, t: Tensor, *, least: float = NEAREST) -> Tensor:
+    """The velocity that leads from z straight to a predicted x: v = (x − z) / (1 − t), with 1 − t not below `least`.
 
-    Source: Li and He 2025, arXiv:2511.13720, table 1 (row "x-prediction", column "v-loss") and the limit in its section 4.1.
+    Source: Li and He 2025, arXiv:2511.13720, table 1, with a limit as in its code.
     """
-    return (x - z) / (1 - _beside(t, z)).clamp(min=NEAREST)
+    return (x - z) / (1 - _beside(t, z)).clamp(min=least)
 
 
 def x_from_velocity(v: Tensor, z: Tensor, t: Tensor) -> Tensor:
@@ -49,10 +49,10 @@ def x_from_velocity(v: Tensor, z: Tensor, t: Tensor) -> Tensor:
     return z + (1 - _beside(t, z)) * v
 
 
-def as_velocity(predicted: Tensor, z: Tensor, t: Tensor, predicts: str) -> Tensor:
+def as_velocity(predicted: Tensor, z: Tensor, t: Tensor, predicts: str, *, least: float = NEAREST) -> Tensor:
     """What a network predicted, as a velocity; `predicts` says what it was, "x" or "v"."""
     check_choice("predicts", predicts, ("x", "v"))
-    return predicted if predicts == "v" else velocity_from_x(predicted, z, t)
+    return predicted if predicts == "v" else velocity_from_x(predicted, z, t, least=least)
 
 
 def logit_normal(n: int, *, mean: float = 0.0, std: float = 1.0, device: torch.device | str | None = None) -> Tensor:
@@ -110,6 +110,8 @@ def velocity_of(model: nn.Module, labels: Tensor | None = None, *, predicts: str
 
     v = v_any + w (v_class − v_any),   w = `guidance`
 
+    A predicted x is divided by 1 − t without the limit of training, so that a last step ends on it: do not ask at t = 1.
+
     Args:
         model: called as in `flow_loss`.
         labels: (B,) classes of the samples, or None.
@@ -118,7 +120,7 @@ def velocity_of(model: nn.Module, labels: Tensor | None = None, *, predicts: str
 
     Source: Ho and Salimans 2022, arXiv:2207.12598, equation 6, whose w is ours less 1.
     """
-    return _guided(model, labels, guidance, lambda predicted, z, t: as_velocity(predicted, z, t, predicts))
+    return _guided(model, labels, guidance, lambda predicted, z, t: as_velocity(predicted, z, t, predicts, least=0.0))
 
 
 def sample(
@@ -236,16 +238,16 @@ def ddpm_rates(t: Tensor) -> tuple[Tensor, Tensor]:
     return log_a.exp(), (-torch.expm1(2 * log_a)).sqrt()
 
 
-def noise_from_x(x: Tensor, z: Tensor, t: Tensor) -> Tensor:
-    """The noise that is in z if the data in it are x: ε = (z − a x) / b, with b of at least `NEAREST`."""
+def noise_from_x(x: Tensor, z: Tensor, t: Tensor, *, least: float = NEAREST) -> Tensor:
+    """The noise that is in z if the data in it are x: ε = (z − a x) / b, with b not below `least`."""
     a, b = (_beside(rate, z) for rate in ddpm_rates(t))
-    return (z - a * x) / b.clamp(min=NEAREST)
+    return (z - a * x) / b.clamp(min=least)
 
 
-def as_noise(predicted: Tensor, z: Tensor, t: Tensor, predicts: str) -> Tensor:
+def as_noise(predicted: Tensor, z: Tensor, t: Tensor, predicts: str, *, least: float = NEAREST) -> Tensor:
     """What a network predicted, as noise; `predicts` says what it was, "noise" or "x"."""
     check_choice("predicts", predicts, ("noise", "x"))
-    return predicted if predicts == "noise" else noise_from_x(predicted, z, t)
+    return predicted if predicts == "noise" else noise_from_x(predicted, z, t, least=least)
 
 
 def ddpm_loss(model: nn.Module, x: Tensor, labels: Tensor | None = None, *, predicts: str = "noise", drop: float = 0.0) -> Tensor:
@@ -270,7 +272,7 @@ def ddpm_loss(model: nn.Module, x: Tensor, labels: Tensor | None = None, *, pred
 
 def noise_of(model: nn.Module, labels: Tensor | None = None, *, predicts: str = "noise", guidance: float = 1.0) -> Velocity:
     """The noise that a network predicts, guided as in `velocity_of`: a function (z, t) -> ε."""
-    return _guided(model, labels, guidance, lambda predicted, z, t: as_noise(predicted, z, t, predicts))
+    return _guided(model, labels, guidance, lambda predicted, z, t: as_noise(predicted, z, t, predicts, least=0.0))
 
 
 def ddim(noise: Velocity, start: Tensor, *, steps: int, limit: float | None = None) -> Tensor:

@@ -196,6 +196,15 @@ def test_the_divergence_does_not_leave_a_graph_or_need_parameters():
     assert x.grad is None
 
 
+@pytest.mark.parametrize("steps", [1, 7, 100])
+@pytest.mark.parametrize("method", ["euler", "heun"])
+def test_the_last_step_ends_on_what_is_predicted(steps, method):
+    """However short it is: the limit on 1 − t is for training."""
+    model = lambda z, t: torch.full_like(z, 3.0) + t[:, None]
+    got = sample(velocity_of(model, predicts="x"), torch.randn(5, 2), steps=steps, method=method)
+    assert_close(got, torch.full((5, 2), 3 + (steps - 1) / steps))
+
+
 class Classes(nn.Module):
     """Predicts its label; "any" is 7."""
 
