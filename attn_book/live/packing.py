@@ -48,7 +48,7 @@ def pack(model: nn.Module, *, skip: tuple[str, ...] = (), steps: int = HALF) -> 
 
     Raises:
         ValueError: steps outside their range; a name of `skip` that the model does not have; a weight that is NaN or infinite;
-            a grouped convolution, or a batch normalisation without scale, offset or running statistics.
+            a convolution in groups of several channels, or a batch normalisation without scale, offset or running statistics.
 
     Examples:
         >>> packed, rounded = pack(nn.Linear(3, 2))
@@ -162,8 +162,11 @@ def _entries(model: nn.Module, skip: tuple[str, ...]):
 
 def _layout(path: str, module: nn.Module, key: str, p: Tensor) -> tuple[Tensor, int]:
     if key == "weight" and isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        if module.groups != 1:
-            raise ValueError(f"model: {path} is a convolution in {module.groups} groups; the page knows those of one group")
+        depthwise = isinstance(module, nn.Conv2d) and module.groups == module.in_channels == module.out_channels
+        if module.groups != 1 and not depthwise:
+            raise ValueError(
+                f"model: {path} is a convolution in {module.groups} groups; the page knows those of one group, or a channel a group"
+            )
         if isinstance(module, nn.Conv2d):
             return p.permute(0, 2, 3, 1), 1  # (O, C, k, k) -> (O, k, k, C)
         return p.permute(2, 3, 1, 0), 3  # (C, O, k, k) -> (k, k, O, C)

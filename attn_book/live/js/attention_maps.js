@@ -1,4 +1,4 @@
-// What one cell attends to, in each layer and head: small maps over the dimmed scene, all coloured from 0 to 1.
+// What one cell attends to, in each layer and head: small maps over the dimmed scene, all coloured from 0 to 1 or to another top.
 
 import { colourOf, gradient, LIGHT, QUERY } from "../../explorer/js/colours.js";
 import { h, set } from "../../explorer/js/dom.js";
@@ -8,39 +8,41 @@ import { dim } from "./pixels.js";
 
 const SIZE = { width: 256, height: 256 };  // of a map, in its own pixels
 
-// Returns { node, legend, update }; update(picture, query, weights): a canvas, the cell that asks, what all cells attend to.
+// Returns { node, legend, update }; update(picture, query, weights, top): a canvas, the cell that asks, what all cells attend to, and
+// the weight that is brightest.
 export function attentionMaps(layers, heads, places) {
   const cells = places.rows * places.cols;
   const maps = Array.from({ length: layers * heads }, (_, i) => {
-    const name = `layer ${Math.floor(i / heads) + 1}, head ${(i % heads) + 1}`;
+    const name = `layer ${Math.floor(i / heads) + 1}` + (heads > 1 ? `, head ${(i % heads) + 1}` : "");
     const canvas = h("canvas", { ...SIZE, role: "img" }), most = h("b");
     return { name, canvas, most, node: h("figure", {}, canvas, h("figcaption", {}, name, most)) };
   });
 
-  function draw(canvas, under, query, row) {
+  function draw(canvas, under, query, row, top) {
     const ctx = canvas.getContext("2d");
     paint(ctx, under, SIZE);
     ctx.globalCompositeOperation = "screen";  // light thrown on a dim picture: more weight is always brighter
     row.forEach((weight, key) => {
-      ctx.fillStyle = `rgb(${colourOf(weight, LIGHT)})`;
+      ctx.fillStyle = `rgb(${colourOf(weight / top, LIGHT)})`;
       ctx.fillRect(...rectOf(places, key, SIZE));
     });
     ctx.globalCompositeOperation = "source-over";
     outline(ctx, rectOf(places, query, SIZE), QUERY, SIZE, { line: 4, dash: [7, 6] });
   }
 
-  function update(picture, query, weights) {
+  function update(picture, query, weights, top = 1) {
+    end.textContent = top === 1 ? "1" : top.toFixed(2);
     const under = repainted(picture, picture.width, picture.height, dim);
     maps.forEach(({ name, canvas, most }, i) => {
       const row = weights.subarray((i * cells + query) * cells, (i * cells + query + 1) * cells);
       const best = row.indexOf(Math.max(...row)), weight = row[best].toFixed(2);
-      draw(canvas, under, query, row);
+      draw(canvas, under, query, row, top);
       most.textContent = weight;
       set(canvas, { "aria-label": `${name}: strongest at ${nameOf(places, best)}, weight ${weight}` });
     });
   }
 
-  const ramp = h("span", { class: "ramp", style: `background: ${gradient(LIGHT)}` });
-  const legend = h("div", { class: "legend", "aria-hidden": "true" }, h("b", {}, "Weight"), h("span", {}, "0"), ramp, h("span", {}, "1"));
+  const end = h("span", {}, "1"), ramp = h("span", { class: "ramp", style: `background: ${gradient(LIGHT)}` });
+  const legend = h("div", { class: "legend", "aria-hidden": "true" }, h("b", {}, "Weight"), h("span", {}, "0"), ramp, end);
   return { node: h("div", { class: "maps" }, ...maps.map(({ node }) => node)), legend, update };
 }

@@ -40,3 +40,22 @@ export function transposedConvolution(x, width, { weight, bias }, { kernel = 2, 
   }
   return y;
 }
+
+// Each channel by itself: y[r, c] = Σ_ij w_ij x[r + i − 1, c + j − 1] + b with its own 3 × 3 weights (C, 9), outside the picture 0
+export function depthwise(x, width, { weight, bias }) {
+  const C = weight.shape[0], height = x.length / C / width, y = new Float32Array(x.length);
+  for (let r = 0; r < height; r++) {
+    for (let c = 0; c < width; c++) {
+      const at = (r * width + c) * C;
+      for (let k = 0; k < C; k++) y[at + k] = bias.data[k];
+      for (let i = -1; i <= 1; i++) {
+        for (let j = -1; j <= 1; j++) {
+          if (r + i < 0 || r + i >= height || c + j < 0 || c + j >= width) continue;
+          const from = ((r + i) * width + c + j) * C, tap = 3 * (i + 1) + j + 1;
+          for (let k = 0; k < C; k++) y[at + k] += weight.data[9 * k + tap] * x[from + k];
+        }
+      }
+    }
+  }
+  return y;
+}

@@ -9,7 +9,7 @@ from attn_book.explorer.modules import joined
 from attn_book.live.page import FOLDER, as_function
 from tests.attn_book.test_explorer_modules import faults
 
-ENTRIES = ("click_engine.js", "click_to_mask.js", "cued_search.js", "vit_engine.js")
+ENTRIES = ("click_engine.js", "click_to_mask.js", "cued_search.js", "dit_engine.js", "draw_digit.js", "vit_engine.js")
 FOR_PAGES = ("mountLive",)  # which the page calls
 
 
@@ -69,7 +69,9 @@ def test_an_engine_must_say_what_it_answers():
         as_function("const a=1;")
 
 
-@pytest.mark.parametrize(("file", "name"), [("live", "LIVE_CSS"), ("cued", "CUED_CSS"), ("click", "CLICK_CSS")])
+@pytest.mark.parametrize(
+    ("file", "name"), [("live", "LIVE_CSS"), ("cued", "CUED_CSS"), ("click", "CLICK_CSS"), ("draw", "DRAW_CSS")]
+)
 def test_looks_are_on_one_line(javascript, file, name):
     look = javascript(f"{file}_style.js")(name)
     assert "}" in look
