@@ -7,7 +7,7 @@ import { unpacked, woven } from "./letters.js";
 import { gaussians } from "./noise.js";
 import { unsqueezed } from "./squeezed.js";
 
-const SIDE = 28, PATCH = 4, GRID = SIDE / PATCH, NEAREST = 0.05;  // px of a picture and of a patch; patches in a row; least 1 − t
+const SIDE = 28, PATCH = 4, GRID = SIDE / PATCH;  // px of a picture and of a patch; patches in a row
 let model, network, positions;
 
 const silu = (x) => x.map((v) => v / (1 + Math.exp(-v)));
@@ -74,7 +74,7 @@ function assembled(patches) {
 }
 
 const velocity = (z, t, predicted) =>
-  network.predicts === "v" ? predicted : predicted.map((x, i) => (x - z[i]) / Math.max(1 - t, NEAREST));
+  network.predicts === "v" ? predicted : predicted.map((x, i) => (x - z[i]) / (1 - t));
 
 // v_any + w (v_class − v_any)
 function guided(z, t, digit, w, record) {

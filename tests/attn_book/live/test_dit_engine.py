@@ -114,7 +114,7 @@ MISTAKES = {  # in the engine's text, as it is joined
     "sine before cosine": ("waves[i]=Math.cos", "waves[i]=Math.sin"),
     "the class that means any is the first": ("predict(z, t, model.label.weight.shape[0] - 1)", "predict(z, t, 0)"),
     "guidance the other way": ("v+w*(of[i]-v)", "v-w*(of[i]-v)"),
-    "x taken for a velocity": ("/Math.max(1-t,NEAREST)", ""),
+    "x taken for a velocity": ("(x-z[i])/(1-t)", "x-z[i]"),
     "patches turned": ("(r%PATCH)*PATCH+(c%PATCH)", "(c%PATCH)*PATCH+(r%PATCH)"),
     "gates exchanged": ("gated(u,mlpGate,", "gated(u,gate,"),
     "taps of the local path turned": ("3*(i+1)+j+1", "3*(j+1)+i+1"),
