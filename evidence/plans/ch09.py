@@ -17,7 +17,7 @@ KINDS = {
 SCORE = {"semantic": "mIoU", "cued": "IoU", "click": "collages"}  # what is tuned for; never the coins
 LR = {"semantic": (0.001, 0.003, 0.01), "cued": (0.003, 0.01, 0.03), "click": (0.001, 0.003, 0.01)}
 MARGIN = 0.02  # about what one seed differs from another: within it the lower training loss decides
-DIGITS = ("two-way", "no walk", "U-Net")  # with the settings for collages
+DIGITS = ("two-way", "no walk")  # with the settings for collages
 CLASSICAL = ("flood", "random walker")  # each run chooses their numbers by itself, on validation collages
 # Four times the steps, with the settings that were best for the short run.
 LONGER = (
