@@ -74,22 +74,17 @@ def nearest(pictures, seen):
 
 
 def share_nearer(pictures, seen, unseen):
-    """Share of the pictures that lie nearer to what a model was trained on than to equally many that it never saw.
+    """Share of the pictures whose nearest scan is one that a model was trained on, and not one that it never saw.
 
-    One half is what a model gives that has learned what handwriting is like; 1, one that copies.
+    Of m seen and k unseen scans, m / (m + k) is what a model gives that has learned what handwriting is like; 1, one that copies.
 
     Args:
         pictures: (n, ...).
-        seen, unseen: (m, ...) each, drawn from one distribution.
+        seen, unseen: (m, ...) and (k, ...), drawn from one distribution.
 
     Returns:
         A float; a tie counts half.
-
-    Raises:
-        ValueError: sets of unlike sizes.
     """
-    if len(seen) != len(unseen):
-        raise ValueError(f"seen and unseen must be equally many, got {len(seen)} and {len(unseen)}")
     near, far = nearest(pictures, seen)[0], nearest(pictures, unseen)[0]
     return float(((near < far) + (near == far) / 2).mean())
 

@@ -1,0 +1,91 @@
+"""What is run for chapter 10: networks that draw digits, what they predict and on which path; and twins, whose ends must fit."""
+
+import math
+
+from evidence.tune import tune
+
+RECIPE = "drafts/10_generation.ipynb"
+SEEDS = (1, 2, 3, 4, 5)
+FEWER = SEEDS[:3]
+TUNING_SEED = 0
+STEPS = 1_500
+VALIDATION = {"split": "validation", "scene_seed": 900}  # the second is where drawing begins: the seed of its noise
+TEST = {"split": "test", "scene_seed": 950}
+
+AXES = {"lr": (0.001, 0.003, 0.01)}
+BEST = "attention + local path"
+DESIGNS = ("attention", BEST, "convolution", "local path alone", "no mixing", "diffusers")
+WAYS = ("flow v", "DDPM x", "DDPM noise")  # with the best design
+TWINS = ("attention", "convolution", "convolution, 5 × 5", "convolution, 3 × 15", "no mixing")
+DIMS, PATCHES = (2, 16, 64, 256), (7, 14)
+DRAWN = 1_000  # twins
+
+
+def models():
+    """{group: settings that make it what it is}, all that is trained and tuned."""
+    found = {f"digits: {kind}": {"task": "digits", "kind": kind} for kind in DESIGNS}
+    found |= {f"digits: {way}": {"task": "digits", "kind": BEST, "learns": way} for way in WAYS}
+    for size in PATCHES:
+        for predicts in ("x", "v"):
+            how = {"task": "digits", "kind": BEST, "learns": f"flow {predicts}", "size": size}
+            found[f"patches: {size} px, {predicts}"] = how
+    found |= {f"twins: {kind}": {"task": "twins", "kind": kind} for kind in TWINS}
+    for size in DIMS:
+        found |= {f"plane: {predicts}, {size}": {"task": "plane", "kind": predicts, "size": size} for predicts in ("x", "v")}
+    return found
+
+
+LONGER = (  # four times the steps, with the settings that were best for the short run
+    "digits: attention",
+    f"digits: {BEST}",
+    "digits: convolution",
+    "digits: local path alone",
+    "digits: flow v",
+    "twins: attention",
+    "twins: convolution, 5 × 5",
+    "twins: convolution, 3 × 15",
+)
+
+
+def plan(runs):
+    """All runs that are wanted. Settings that wait for other runs are None.
+
+    Args:
+        runs: those that are done; what was tuned is read from them.
+    """
+    known = models()
+    grid, best = tune(runs, list(known), AXES, worth, margin=standard_error, then=lambda run: -run["scores"]["loss"])
+    for group, how in known.items():
+        for setting in grid:  # with half the steps
+            yield entry("tuning", group, TUNING_SEED, how, STEPS // 2, setting, VALIDATION)
+        task = group.partition(":")[0]
+        part = "report" if task in ("digits", "twins") else task  # patches and dimensions change a model's size
+        for seed in FEWER if task == "patches" else SEEDS:
+            yield entry(part, group, seed, how, STEPS, best[group], TEST)
+    for group in LONGER:
+        yield entry("attempt", f"{group}, longer", 1, known[group], 4 * STEPS, best[group], TEST)
+    for seed in FEWER:
+        yield entry("samplers", "samplers", seed, {"task": "samplers", "kind": BEST}, STEPS, best[f"digits: {BEST}"], TEST)
+    for number, seed in enumerate(SEEDS):  # nothing is learned
+        for kind in ("real scans", "memory"):
+            yield entry("untrained", f"digits: {kind}", seed, {"task": "untrained", "kind": kind}, None, {}, TEST)
+        pairs = TEST | {"scene_seed": TEST["scene_seed"] + number}
+        yield entry("untrained", "twins: real twins", seed, {"task": "twins", "kind": "real twins"}, None, {}, pairs)
+    yield entry("check", "twins: attention", 1, known["twins: attention"], 20, {"lr": 0.003}, TEST)
+
+
+def entry(part, group, seed, how, steps, tuned, scenes):
+    """One run as the record keeps it."""
+    settings = how | ({} if steps is None else {"steps": steps}) | tuned | scenes
+    return {"part": part, "group": group, "seed": seed, "settings": settings}
+
+
+def worth(run):
+    """What a run of the tuning is worth: what the ends of twins share, else how small an error or a distance is."""
+    scores, task = run["scores"], run["settings"]["task"]
+    return scores["shared"] if task == "twins" else -scores["error of v" if task == "plane" else "Fréchet"]
+
+
+def standard_error(score):
+    """Of what twins share, roughly that of a share; errors and distances, counted as negative, have no margin."""
+    return math.sqrt(score * (1 - score) / DRAWN) if score > 0 else 0.0
