@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -65,6 +65,7 @@ def fit(
     clip: float | None = None,
     seed: int = 0,
     device: torch.device | str | None = None,
+    precision: str = "full",
     on_step: Callable | None = None,
     validate: Callable | None = None,
     progress: bool | None = None,
@@ -100,6 +101,8 @@ def fit(
         clip: largest norm of the gradient; None for no limit.
         seed: order of the data, and dropout.
         device: where to train; None means where the model is.
+        precision: "full" for that of the model, or "bf16": then `torch.autocast` has the matrix products of `loss` done in bfloat16;
+            parameters, gradients and the optimiser stay as they are, and `validate` computes in full.
         on_step: called as on_step(step, model) after each step, counted from 1.
         validate: called as validate(model) after each pass through the data and at the end, in eval mode without
             gradients; returns a dict, kept in `History.validation`.
@@ -132,6 +135,8 @@ def fit(
     steps = _whole("epochs", epochs) * steps_per_epoch if steps is None else _whole("steps", steps)
     if not 0.0 <= warmup <= 1.0:
         raise ValueError(f"warmup must be a share of the steps, between 0 and 1, got {warmup}")
+    if precision not in ("full", "bf16"):
+        raise ValueError(f'precision must be "full" or "bf16", got {precision!r}')
     seed = operator.index(seed)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
@@ -146,6 +151,7 @@ def fit(
         compute = DistributedDataParallel(compute, find_unused_parameters=True)
     optimizer = torch.optim.AdamW(parameter_groups(model, weight_decay), lr=lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: warmup_cosine(done + 1, steps, warmup))
+    mixed = partial(torch.autocast, device.type, torch.bfloat16) if precision == "bf16" else nullcontext
     history = History()
     batches = _batches(n, batch_size, seed)
     progress = person_is_watching() if progress is None else progress
@@ -155,7 +161,8 @@ def fit(
             for step in range(1, steps + 1):
                 index = next(batches)[rank::processes]
                 batch = [tensor[index.to(tensor.device)].to(device) for tensor in data]
-                value, numbers = compute(*batch)
+                with mixed():
+                    value, numbers = compute(*batch)
                 optimizer.zero_grad()
                 value.backward()
                 value, *kept = _mean_over_processes([value.item(), *numbers.values()], processes, device)

@@ -93,6 +93,25 @@ def test_the_default_device_may_be_another_one(monkeypatch):
     assert scores == {"error": pytest.approx(squared_error(model, *data).item()), "one": 1.0}
 
 
+def test_bf16_multiplies_in_bfloat16_and_keeps_the_rest():
+    data, results = problem(), {}
+    for precision in ("full", "bf16"):
+        model, products = small_model(), []
+
+        def loss(m, x, y):
+            products.append(m(x).dtype)  # noqa: B023
+            return squared_error(m, x, y)
+
+        looked = []
+        fit(model, data, loss, steps=30, precision=precision, validate=lambda m: looked.append(m(data[0]).dtype) or {})  # noqa: B023
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+        results[precision] = set(products), set(looked), [p.detach().clone() for p in model.parameters()]
+    assert results["full"][:2] == ({torch.float32}, {torch.float32})
+    assert results["bf16"][:2] == ({torch.bfloat16}, {torch.float32})
+    assert_close(results["full"][2], results["bf16"][2], rtol=0, atol=0.05)
+    assert max((a - b).abs().max() for a, b in zip(results["full"][2], results["bf16"][2])) > 1e-6
+
+
 def test_every_sample_of_an_epoch_is_seen_once():
     seen = []
     fit(
@@ -174,6 +193,7 @@ def test_nan_loss_names_the_step():
         (problem(), {"steps": 1, "warmup": 1.5}, "warmup must be a share of the steps, between 0 and 1, got 1.5"),
         (problem(), {"steps": 1, "warmup": float("nan")}, "warmup must be a share of the steps, between 0 and 1, got nan"),
         (problem(), {"steps": 1, "batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        (problem(), {"steps": 1, "precision": "fp16"}, 'precision must be "full" or "bf16", got \'fp16\''),
         (problem(), {"steps": 1, "batch_size": -1}, "batch_size must be a whole number of at least 1, got -1"),
     ],
 )
