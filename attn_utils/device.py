@@ -37,7 +37,8 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """
     seed, device = operator.index(seed), torch.device(device)
     others = [] if device.type == "cpu" else [device]
-    with torch.random.fork_rng(devices=others, device_type=device.type if others else None):
+    # Torch 2.11 wants a device type even for no devices; that of "cuda" touches none then, and is there without CUDA, too.
+    with torch.random.fork_rng(devices=others, device_type=device.type if others else "cuda"):
         torch.default_generator.manual_seed(seed)
         for other in others:
             state = torch.Generator(other).manual_seed(seed).get_state()
