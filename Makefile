@@ -2,7 +2,7 @@
 # README.md gives the same as plain commands, for machines without make.
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab execute evidence bench ledger mutants lint format clean
+.PHONY: help book test lab execute evidence bench gpu ledger mutants lint format clean
 
 # Tried in this order: the committed outputs come from 3.11. The limits are those of pyproject.toml.
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
@@ -44,6 +44,9 @@ evidence: $(READY) ## do what is missing of a chapter's runs and write results/ 
 bench: $(READY) ## measure speed and memory again, on a machine that does nothing else, and write results/
 	@$(BIN)/python -m evidence.bench.mha_speed
 	@$(BIN)/python -m evidence.bench.field_guide
+
+gpu: $(READY) ## measure what needs an accelerator, some minutes with CUDA and Triton (without, it says so and fails), and write results/gpu.json
+	@$(BIN)/python -m evidence.bench.gpu
 
 ledger: $(READY) ## write book/ledger.md: what carries and what checks each equation, from book/ledger.toml
 	@$(BIN)/python -m tools.ledger

@@ -38,6 +38,9 @@ ALLOWED = {
     "attn_utils.dit": "einops torch .attention .positions .shapes .vit",
     "attn_utils.flow": "torch .shapes",
     "attn_utils.published": "torch .vit",
+    "attn_utils.kernels": "",
+    "attn_utils.kernels.flash": "torch triton attn_utils.attention .tiles attn_utils.shapes",
+    "attn_utils.kernels.tiles": "triton",
     # what looks at attentions, and training
     "attn_utils.contracts": "torch",
     "attn_utils.record": "torch",
@@ -96,6 +99,9 @@ ALLOWED = {
     "evidence": "",
     "evidence.bench": "",
     "evidence.bench.field_guide": "numpy torch attn_utils.attention attn_utils.conv_attention attn_utils.cost attn_utils.deformable attn_utils.grid_attention evidence.recipe evidence.record",
+    "evidence.bench.gpu": "torch .gpu_book .gpu_timing evidence.recipe evidence.record",
+    "evidence.bench.gpu_book": "nbclient nbformat torch attn_utils.train attn_utils.vit evidence.recipe",
+    "evidence.bench.gpu_timing": "torch attn_utils.attention attn_utils.cost attn_utils.kernels.flash attn_utils.masks",
     "evidence.bench.mha_speed": "numpy torch attn_utils.attention attn_utils.cost evidence.recipe evidence.record",
     "evidence.live": "torch attn_book.live.click_to_mask attn_book.live.cued_search attn_book.live.packing attn_book.live.saved attn_book.runs attn_utils.train .recipe",
     "evidence.plans": "",
@@ -191,13 +197,14 @@ def test_the_table_has_no_circle():
 
 
 def test_what_is_installed_is_what_is_imported():
-    """`pip install .` brings what attn_utils imports, and `pip install .[book]` what attn_book imports besides."""
+    """`pip install .` brings what attn_utils imports, [kernels] what its kernels import besides, and [book] what attn_book does."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
     names = lambda lines: {re.match(r"[\w-]+", line)[0] for line in lines}
     of_room = lambda room: {
         PACKAGE_OF.get(name, name) for row in ALLOWED if row.startswith(room) for name in allowed(row) - MODULES.keys()
     }
-    assert names(project["dependencies"]) == of_room("attn_utils")
+    assert names(project["dependencies"]) == of_room("attn_utils") - of_room("attn_utils.kernels") | {"torch"}
+    assert names(project["optional-dependencies"]["kernels"]) == of_room("attn_utils.kernels") - {"torch"}
     assert of_room("attn_book") - of_room("attn_utils") <= names(project["optional-dependencies"]["book"])
 
 

@@ -11,7 +11,7 @@ from attn_book import runs as book
 from evidence.recipe import ROOT, Recipe, perform
 from evidence.record import FIELDS, NOT_SUMMARISED, key, read, summary
 
-OTHER = {"mutants"}  # a record of another kind, which tests/tools look at
+OTHER = {"gpu", "mutants"}  # records of another kind, which test_gpu and tests/tools look at
 FILES = sorted(path for path in (ROOT / "results").glob("*.json") if path.stem not in OTHER)
 ORIGIN = {"command", "date", "machine", "versions", "recipe_sha", "package_sha"}
 
