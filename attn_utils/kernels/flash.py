@@ -17,7 +17,7 @@ from attn_utils.kernels import tiles
 from attn_utils.shapes import check_mask, check_qkv, check_size
 
 WIDEST = 128
-INTERPRETED = not isinstance(tiles.attend, triton.runtime.JITFunction)
+INTERPRETED = type(tiles.attend).__name__ == "InterpretedFunction"  # as TRITON_INTERPRET was when Triton was imported
 Window = int | tuple[int, int, int]
 
 
