@@ -17,6 +17,7 @@ MET_FIRST = [
     "attn_utils.boxes.box_iou",
     "attn_utils.contracts.check",
     "attn_utils.detection.match",
+    "attn_utils.dit.DiT",
     "attn_utils.explain.effective_keys",
     "attn_utils.explain.rollout",
     "attn_utils.masks.causal",
