@@ -123,6 +123,32 @@ def velocity_of(model: nn.Module, labels: Tensor | None = None, *, predicts: str
     return _guided(model, labels, guidance, lambda predicted, z, t: as_velocity(predicted, z, t, predicts, least=0.0))
 
 
+def memory(data: Tensor) -> Velocity:
+    """The velocity that has the least loss on a finite set of data: attention over the set, at a bandwidth that shrinks to 0.
+
+    v = (x̂ − z) / (1 − t),   x̂ = Σ_i A_i x_i,   A = softmax_i(−|z − t x_i|² / (2 (1 − t)²))
+
+    Whoever follows it ends on one of the data. Not to be asked at t = 1.
+
+    Args:
+        data: x_i, (M, ...).
+
+    Returns:
+        A function (z, t) -> v; z (B, ...), t (B,).
+
+    Source: Scarvelis et al. 2023, arXiv:2310.12395, who smooth it so that it ends between the data.
+    """
+    flat = data.flatten(1)  # (M, d)
+    half_squares = flat.square().sum(1) / 2
+
+    def velocity(z: Tensor, t: Tensor) -> Tensor:
+        query, late = z.flatten(1), t[:, None]
+        scores = (late * query @ flat.T - late**2 * half_squares) / (1 - late) ** 2  # (B, M), less what is the same for all i
+        return velocity_from_x((scores.softmax(-1) @ flat).reshape(z.shape), z, t, least=0.0)
+
+    return velocity
+
+
 def sample(
     velocity: Velocity,
     start: Tensor,

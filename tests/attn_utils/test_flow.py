@@ -20,6 +20,7 @@ from attn_utils.flow import (
     flow_loss,
     log_density,
     logit_normal,
+    memory,
     noise_from_x,
     noise_of,
     sample,
@@ -223,6 +224,31 @@ def test_guidance_by_hand():
     assert_close(noise_of(Classes(), labels, predicts="x", guidance=3)(z, t)[:, 0], a / b * torch.tensor([11.0, 2.0]))
     of_x = velocity_of(Classes(), labels, predicts="x", guidance=3)(z, t)[:, 0]
     assert_close(of_x, torch.tensor([-22.0, -4.0]))  # (x − z) / (1 − t)
+
+
+def test_the_memory_of_two_pictures_by_hand():
+    """At t = 1/2 from z = 0.4, seen from the data 0 and 1: distances 0.4 and 0.1, so exponents −0.32 and −0.02."""
+    weight = 1 / (1 + math.exp(-0.3))  # of the second
+    got = memory(torch.tensor([[[0.0]], [[1.0]]]))(torch.full((1, 1, 1), 0.4), torch.tensor([0.5]))
+    assert_close(got, torch.full((1, 1, 1), (weight - 0.4) / 0.5))
+
+
+def test_the_memory_is_the_best_velocity_for_its_data_and_ends_on_them():
+    data = MEAN + STD * normal_numbers(7)
+    velocity = memory(data)
+    ends = sample(velocity, normal_numbers(40, seed=1), steps=60)
+    distances, places = torch.cdist(ends, data).min(1)
+    assert distances.max() < 1e-6
+    assert len(places.unique()) == 7
+    x = data.repeat(3000, 1)
+
+    def loss(change):
+        with seeded(0):
+            return flow_loss(lambda z, t: velocity(z, t) + change(z), x)
+
+    assert loss(torch.zeros_like) < min(
+        loss(lambda z: 0.1 * torch.ones_like(z)), loss(lambda z: 0.1 * z), loss(lambda z: -0.1 * z)
+    )
 
 
 def test_labels_are_dropped_by_chance():
