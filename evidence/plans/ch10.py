@@ -39,7 +39,6 @@ LONGER = (  # four times the steps, with the settings that were best for the sho
     "digits: attention",
     f"digits: {BEST}",
     "digits: convolution",
-    "digits: local path alone",
     "digits: flow v",
     "twins: attention",
     "twins: convolution, 5 × 5",
