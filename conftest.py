@@ -17,6 +17,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, str(threads))
 
+# Triton runs in its interpreter where there is no GPU. It asks when it is first imported, and other libraries import it, too.
+if shutil.which("nvidia-smi") is None:
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 
 def pytest_configure(config):
     if config.pluginmanager.hasplugin("nbval"):

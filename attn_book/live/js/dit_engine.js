@@ -48,9 +48,9 @@ function condition(t, label) {
 function block(x, c, { modulation, mixer, mlp }, record) {
   const [shift, scale, gate, mlpShift, mlpScale, mlpGate] = parts(linear(silu(c), modulation), 6);
   const u = gated(x, gate, selfAttention(modulated(x, shift, scale), mixer, { heads: network.heads, record }));
-  let h = linear(modulated(u, mlpShift, mlpScale), mlp.first);
-  if (mlp.near) h = add(h, depthwise(h, GRID, mlp.near));  // a local path
-  return gated(u, mlpGate, linear(geluTanh(h), mlp.second));
+  let hidden = linear(modulated(u, mlpShift, mlpScale), mlp.first);
+  if (mlp.near) hidden = add(hidden, depthwise(hidden, GRID, mlp.near));  // a local path
+  return gated(u, mlpGate, linear(geluTanh(hidden), mlp.second));
 }
 
 // What the network says of z (28·28) at time t; record(layer, weights (49, 49), head)
@@ -87,7 +87,7 @@ function guided(z, t, digit, w, record) {
 // { digit, guidance, sample } → these; what z was before each step and at the end (steps + 1, 28·28); where it was bound for in each
 // step (steps, 28·28); and who looked where, mean over the heads (steps, layers, 49, 49)
 function answer({ digit, guidance, sample }) {
-  const { steps, heads, method } = network, layers = Object.keys(model.blocks).length, size = SIDE ** 2, map = GRID ** 4, h = 1 / steps;
+  const { steps, heads, method } = network, layers = Object.keys(model.blocks).length, size = SIDE ** 2, map = GRID ** 4, dt = 1 / steps;
   const states = new Float32Array((steps + 1) * size), bound = new Float32Array(steps * size);
   const maps = new Float32Array(steps * layers * map);
   let z = gaussians(size, sample);
@@ -100,10 +100,10 @@ function answer({ digit, guidance, sample }) {
     });
     bound.set(z.map((value, i) => value + (1 - t) * v[i]), step * size);
     if (method === "heun" && step < steps - 1) {
-      const next = guided(z.map((value, i) => value + h * v[i]), (step + 1) / steps, digit, guidance);
+      const next = guided(z.map((value, i) => value + dt * v[i]), (step + 1) / steps, digit, guidance);
       v = v.map((value, i) => (value + next[i]) / 2);
     }
-    z = z.map((value, i) => value + h * v[i]);
+    z = z.map((value, i) => value + dt * v[i]);
   }
   states.set(z, steps * size);
   return { digit, guidance, sample, states, bound, maps };
