@@ -88,8 +88,12 @@ def perform(recipe, run):
     """
     import torch
 
+    from attn_utils.device import pick_device
+
     torch.set_num_threads(1)
     made_with = origin(recipe)  # before the modules are imported, for somebody may be editing them
+    if (device := pick_device()).type == "cuda":
+        made_with["machine"] += f"; on {torch.cuda.get_device_name(device)}"
     function = namespace(recipe).run
     start = time.perf_counter()
     try:
