@@ -16,7 +16,7 @@ from attn_book.live.page import FOLDER, as_function, squeezed
 from attn_book.live.saved import FOLDER as SAVED
 from tests.attn_book.live.conftest import AS_TEXT, chapter, expression, from_text, stirred
 
-BOUND = 5e-5
+BOUND = 1e-4
 MOST_MS = 100  # a click
 FEW = [0, 1, 50, 99, 100, 119]
 ENGINE = joined(FOLDER, "click_engine.js")
