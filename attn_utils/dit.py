@@ -26,7 +26,7 @@ class TimeEmbedding(nn.Module):
     Shapes:
         forward(t) -> embedding; (B,) -> (B, D).
 
-    Source: Peebles and Xie 2022, arXiv:2212.09748, section 3.2, after DDPM, arXiv:2006.11239, appendix B.
+    Source: Peebles and Xie 2022, arXiv:2212.09748, appendix A; the waves after DDPM, arXiv:2006.11239, appendix B.
     Differs from the paper: t runs from 0 to 1 here, from 0 to 999 there; hence the factor.
     """
 

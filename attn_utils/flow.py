@@ -39,7 +39,7 @@ def straight_path(x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
 def velocity_from_x(x: Tensor, z: Tensor, t: Tensor, *, least: float = NEAREST) -> Tensor:
     """The velocity that leads from z straight to a predicted x: v = (x − z) / (1 − t), with 1 − t not below `least`.
 
-    Source: Li and He 2025, arXiv:2511.13720, table 1, with a limit as in its code.
+    Source: Li and He 2025, arXiv:2511.13720, table 1 (3)(a), with the limit of its section 4.3.
     """
     return (x - z) / (1 - _beside(t, z)).clamp(min=least)
 
@@ -88,7 +88,7 @@ def flow_loss(
     Returns:
         A scalar.
 
-    Source: Lipman et al. 2022, arXiv:2210.02747, equation 9; "x" as in Li and He 2025, arXiv:2511.13720, algorithm 1.
+    Source: Lipman et al. 2022, arXiv:2210.02747, equation 9; "x" as in Li and He 2025, arXiv:2511.13720, equation 6 and algorithm 1.
     """
     noise, t = torch.randn_like(x), logit_normal(len(x), mean=mean, std=std, device=x.device).to(x.dtype)
     z = straight_path(x, noise, t)
