@@ -72,11 +72,28 @@ def peak_bytes(module: nn.Module, inputs: Sequence[Tensor]) -> int:
         raise ValueError(f"inputs must be on the CPU, where peak_bytes measures, got {', '.join(sorted(elsewhere))}")
     forward_backward(module, inputs)
     _drop_gradients(module, inputs)  # the profiler complains about memory that is freed but was taken before it began
+    return _peak(lambda: forward_backward(module, inputs))
+
+
+def peak_bytes_of(call: Callable[[], object]) -> int:
+    """Most bytes that a call holds at a time, what it returns among them; as `peak_bytes`, for any function without arguments.
+
+    A first call goes unmeasured. Nothing that was there before should be freed by the call: gradients, for one.
+
+    >>> x = torch.ones(1000)
+    >>> peak_bytes_of(lambda: x + x)
+    4000
+    """
+    call()
+    return _peak(call)
+
+
+def _peak(call: Callable[[], object]) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        forward_backward(module, inputs)
+        call()
     events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
     events.sort(key=lambda event: event.start_ns())
-    return int(np.cumsum([event.nbytes() for event in events]).max())
+    return int(np.cumsum([event.nbytes() for event in events]).max(initial=0))
 
 
 def interleaved_seconds(

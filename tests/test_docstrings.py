@@ -18,6 +18,7 @@ MET_FIRST = [
     "attn_utils.contracts.check",
     "attn_utils.detection.match",
     "attn_utils.dit.DiT",
+    "attn_utils.efficient.linear_attention",
     "attn_utils.explain.effective_keys",
     "attn_utils.explain.rollout",
     "attn_utils.masks.causal",
@@ -27,6 +28,7 @@ MET_FIRST = [
     "attn_utils.reference.attention",
     "attn_utils.reference.softmax",
     "attn_utils.segmentation.TwoWayDecoder",
+    "attn_utils.tiled.tiled_attention",
     "attn_utils.train.fit",
     "attn_utils.vit.vit_mini",
 ]

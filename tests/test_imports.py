@@ -37,9 +37,12 @@ ALLOWED = {
     "attn_utils.segmentation": "torch .attention .shapes",
     "attn_utils.dit": "einops torch .attention .positions .shapes .vit",
     "attn_utils.flow": "torch .shapes",
+    "attn_utils.tiled": "torch .attention .shapes",
+    "attn_utils.efficient": "torch .shapes",
     "attn_utils.published": "torch .vit",
     "attn_utils.kernels": "",
     "attn_utils.kernels.flash": "torch triton attn_utils.attention .tiles attn_utils.shapes",
+    "attn_utils.kernels.flex": "torch attn_utils.masks attn_utils.shapes",
     "attn_utils.kernels.tiles": "triton",
     # what looks at attentions, and training
     "attn_utils.contracts": "torch",

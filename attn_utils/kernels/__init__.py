@@ -1,1 +1,1 @@
-"""Attention kernels written in Triton, which has to be installed for them: `pip install triton` (Linux). Nothing else needs it."""
+"""Attention kernels for a GPU: `flex` needs PyTorch alone; `flash` and `tiles` need Triton (`pip install triton`, Linux)."""

@@ -13,6 +13,7 @@ from attn_utils.cost import (
     forward_flops,
     interleaved_seconds,
     peak_bytes,
+    peak_bytes_of,
     quartiles,
 )
 
@@ -69,6 +70,14 @@ def test_peak_knows_the_weights_of_explicit_attention():
     N, D = 128, 2
     peak = peak_bytes(Explicit(), [torch.randn(N, D, requires_grad=True)])
     assert 3 * 4 * N * N <= peak <= 4 * 4 * N * N  # weights, their gradient and the scores' gradient; the rest is small
+
+
+def test_peak_of_a_call_by_hand():
+    """Two intermediate results at a time, and what it returns; nothing where nothing is taken."""
+    x = torch.ones(1000)
+    assert peak_bytes_of(lambda: x + x) == 4000
+    assert peak_bytes_of(lambda: (x.exp() + x.sin())[:500].exp()) == 3 * 4000
+    assert peak_bytes_of(lambda: None) == 0
 
 
 def test_peak_is_measured_on_the_cpu_alone():
