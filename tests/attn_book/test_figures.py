@@ -310,6 +310,19 @@ def test_outlines_of_one_mask_each_without_clicks():
     assert not fig.legends
 
 
+def test_each_digit_of_a_classified_scene_has_its_numeral_where_it_is():
+    truth = np.zeros((12, 12), int)
+    truth[1:6, 2:5], truth[8:11, 7:12], truth[0, 11] = 8, 1, 4  # the last is too small for a numeral
+    fig = ch09.classified(np.zeros((3, 12, 12)), truth, 0 * truth, np.eye(6))
+    assert [ax.get_title() for ax in fig.axes[:4]] == ["the scene", "the truth", "found", "gate, 6 × 6"]
+    numerals = {text.get_text(): text.get_position() for text in fig.axes[1].texts}
+    assert numerals == {"7": (3, 3), "0": (9, 9)}
+    assert not fig.axes[2].texts
+    shown = fig.axes[1].images[0].get_array()
+    assert shown.mask[0, 0]  # the ground has no digit's colour
+    assert not shown.mask[1, 2]
+
+
 def test_sheets_lay_pictures_out_row_by_row_on_white():
     pictures = np.arange(5)[:, None, None, None] / 10 * np.ones((1, 1, 3, 4))
     fig = ch10.sheets({"real": pictures, "generated": pictures[:3] + 2}, columns=3, margin=2)
