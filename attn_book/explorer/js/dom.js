@@ -15,4 +15,7 @@ export function set(node, attributes) {
   }
 }
 
+// What a reader is asked to do: with a finger, or with a mouse and keys.
+export const instruction = (finger, mouse) => (matchMedia("(pointer: coarse)").matches ? finger : mouse);
+
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,7 +1,7 @@
 // The view: its parts put together, and kept in step with the model and with what the reader does.
 
 import { segments, selector } from "./controls.js";
-import { capital, h } from "./dom.js";
+import { capital, h, instruction } from "./dom.js";
 import { dimmed, loaded } from "./drawing.js";
 import { glider } from "./glide.js";
 import { Maps } from "./maps.js";
@@ -119,9 +119,7 @@ function cardOf(spec, { source, target, told, voice, turns, toggle }) {
   const wide = [spec.source, spec.target].some((picture) => picture && picture.width > 3 * picture.height);
   const what = from === "words" ? "a word" : "a place";
   const keys = from === "words" ? "" : ", or use the arrow keys";
-  const hint = matchMedia("(pointer: coarse)").matches
-    ? `Tap ${what} to choose it.`
-    : `Point at ${what} to preview; click to choose${keys}.`;
+  const hint = instruction(`Tap ${what} to choose it.`, `Point at ${what} to preview; click to choose${keys}.`);
   const name = spec.title ? { "aria-labelledby": "title" } : { "aria-label": "Explorer" };
   const card = h("section", { class: "card", role: "group", ...name },
     spec.title && h("p", { class: "title", id: "title" }, spec.title),

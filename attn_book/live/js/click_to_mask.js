@@ -2,7 +2,7 @@
 
 import { QUERY } from "../../explorer/js/colours.js";
 import { segments } from "../../explorer/js/controls.js";
-import { h, set } from "../../explorer/js/dom.js";
+import { h, instruction, set } from "../../explorer/js/dom.js";
 import { paint, rectOf, stroke } from "../../explorer/js/drawing.js";
 import { nameOf, NOWHERE } from "../../explorer/js/places.js";
 import { stage } from "../../explorer/js/stage.js";
@@ -113,7 +113,9 @@ export function mountLive({ title, caption, network, pictures }, el) {
       h("div", { class: "picture" }, h("div", { class: "head source" }, h("b", {}, "Picture"), where), view.node),
       answer,
       h("div", { class: "edit" }, choice.node, here,
-        h("p", { class: "note", id: "hint" }, "Click or tap a thing. Or move the cross with the arrow keys, Home, End, Page Up and Page Down, and press Enter.")),
+        h("p", { class: "note", id: "hint" }, instruction(
+          "Tap a thing.",
+          "Click a thing. Or move the cross with the arrow keys, Home, End, Page Up and Page Down, and press Enter."))),
       h("div", { class: "beside" }, h("div", { class: "head" }, h("b", {}, "What may be meant")), panes.node)));
   choice.show(0);
   choose(0);

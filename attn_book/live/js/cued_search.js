@@ -2,7 +2,7 @@
 
 import { inkOn, QUERY } from "../../explorer/js/colours.js";
 import { segments } from "../../explorer/js/controls.js";
-import { h, set } from "../../explorer/js/dom.js";
+import { h, instruction, set } from "../../explorer/js/dom.js";
 import { gridLines, outline, paint, rectOf, write } from "../../explorer/js/drawing.js";
 import { nameOf } from "../../explorer/js/places.js";
 import { stage } from "../../explorer/js/stage.js";
@@ -107,7 +107,9 @@ export function mountLive({ title, caption, layers, heads, model, ...parts }, el
       h("div", { class: "picture" }, h("div", { class: "head source" }, h("b", {}, "Scene"), where), view.node),
       answer,
       h("div", { class: "edit" }, ...edit.nodes,
-        h("p", { class: "note", id: "hint" }, "Click, tap or use the arrow keys to choose a cell. Drag it to another place, or press Enter to lift it and again to put it down. ",
+        h("p", { class: "note", id: "hint" }, instruction(
+          "Tap a cell to choose it, and drag it to another place. ",
+          "Click or use the arrow keys to choose a cell. Drag it to another place, or press Enter to lift it and again to put it down. "),
           "Small digits: what the network reads in each cell.")),
       h("div", { class: "beside" }, h("div", { class: "head" }, h("b", {}, "Attention"), asking.node), maps.node, maps.legend)));
   changed();

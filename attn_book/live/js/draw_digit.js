@@ -1,7 +1,7 @@
 // A digit drawn step by step by the network of chapter 10: the reader picks digit, guidance and sample, and scrubs through the steps.
 
 import { segments, selector } from "../../explorer/js/controls.js";
-import { h, set } from "../../explorer/js/dom.js";
+import { h, instruction, set } from "../../explorer/js/dom.js";
 import { gridLines, outline, paint, rectOf } from "../../explorer/js/drawing.js";
 import { QUERY } from "../../explorer/js/colours.js";
 import { nameOf, NOWHERE } from "../../explorer/js/places.js";
@@ -114,7 +114,7 @@ export function mountLive({ title, caption, network, layers, digit, guidance, ra
 
   // -- asking the network
 
-  const ask = questions({ network }, { engine, host: () => host, answered, failed: (error) => failed(error) });
+  const ask = questions(network, { engine, host: () => host, answered, failed: (error) => failed(error) });
 
   function answered(found) {
     state.found = found;
@@ -131,7 +131,7 @@ export function mountLive({ title, caption, network, layers, digit, guidance, ra
       h("div", { class: "picture" }, h("div", { class: "head source" }, h("b", {}, "Drawing"), where), view.node),
       answer,
       h("div", { class: "edit" }, digits.node, strength.node, scrub.node, h("div", { class: "buttons" }, another, replay),
-        h("p", { class: "note", id: "hint" }, "Choose a patch with click, touch or arrow keys: the maps show where it looks.")),
+        h("p", { class: "note", id: "hint" }, instruction("Tap a patch", "Click a patch, or use the arrow keys"), ": the maps show where it looks.")),
       h("div", { class: "beside" },
         h("div", { class: "head" }, h("b", {}, "Bound for")), h("figure", { class: "guess" }, guess),
         h("div", { class: "head" }, h("b", {}, "Where the patch looks")), maps.node, maps.legend)));

@@ -3,7 +3,8 @@
 import pytest
 
 from attn_book import live
-from tests.attn_book.live.conftest import FAR_BELOW, NO_WORKERS, chapter, told
+from attn_utils.dit import DiT
+from tests.attn_book.live.conftest import FAR_BELOW, NO_WORKERS, chapter, stirred, told
 from tests.attn_book.test_explorer_page import READ_CONTRAST, SURFACE
 
 FIGURES = {  # what makes it, what it says at the start, how many pieces of text it has at least
@@ -13,8 +14,13 @@ FIGURES = {  # what makes it, what it says at the start, how many pieces of text
         "the part covers",
         15,
     ),
+    "draw digit": (lambda: live.draw_digit(untrained_generator(), network={"steps": 2}), "A 7 was drawn in 2 steps", 15),
 }
 HOST = ".attn-explorer > div"
+
+
+def untrained_generator():
+    return stirred(DiT(image_size=28, patch=4, dim=32, depth=2, heads=2, classes=10, mlp_ratio=2, waves=64))
 
 
 @pytest.fixture(scope="module", params=FIGURES)
@@ -46,7 +52,7 @@ def test_it_starts_on_first_view(shown):
     page = shown(head=FAR_BELOW, ready=False)
     page.wait_for_timeout(300)
     assert page.locator(".attn-explorer > [data-ready]").count() == 0
-    page.get_by_role("slider").scroll_into_view_if_needed()
+    page.get_by_role("slider").first.scroll_into_view_if_needed()
     page.locator(".attn-explorer > [data-ready]").wait_for(state="attached")
 
 
@@ -55,7 +61,7 @@ def test_it_starts_on_first_view(shown):
 def test_it_follows_the_theme_and_fits_a_phone(shown, case, theme, width):
     page = shown(theme=theme, viewport={"width": width, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-    page.get_by_role("slider").click(position={"x": 20, "y": 20})
+    page.get_by_role("slider").first.click(position={"x": 20, "y": 20})
     read = page.evaluate(READ_CONTRAST)
     assert read["pieces"] > case[2]
     assert read["faint"] == []
@@ -63,3 +69,10 @@ def test_it_follows_the_theme_and_fits_a_phone(shown, case, theme, width):
     page.evaluate("document.documentElement.dataset.theme = document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark'")
     page.wait_for_function(f"{SURFACE} !== '{before}'")
     assert page.evaluate(READ_CONTRAST)["faint"] == []
+
+
+@pytest.mark.parametrize(("finger", "asked", "spared"), [(True, "Tap a", "keys"), (False, "Click", "Tap")])
+def test_the_hint_names_what_the_reader_has(shown, finger, asked, spared):
+    hint = shown(has_touch=finger, is_mobile=finger).locator("#hint").inner_text()
+    assert hint.startswith(asked)
+    assert spared not in hint
