@@ -94,9 +94,11 @@ class Evidence:
         """The runs of one part of the plan, such as "tuning" or "report"."""
         return [run for run in self.runs if run["part"] == part]
 
-    def grid(self) -> dict[str, list]:
-        """{setting: values tried, rising} of the settings that tuning varied within a group."""
+    def grid(self, task: str | None = None) -> dict[str, list]:
+        """{setting: values tried, rising} of the settings that tuning varied within a group; of one task's groups, or of all."""
         tuning, varied = self.part("tuning"), {}
+        if task is not None:
+            tuning = [run for run in tuning if run["settings"].get("task") == task]
         for name in tuning[0]["settings"] if tuning else ():
             tried = {(run["group"], run["settings"][name]) for run in tuning}
             if len(tried) > len({group for group, _ in tried}):

@@ -11,9 +11,9 @@ from attn_book.runs import Score
 
 SCORE = {"mean": 2.0, "interval": 2.48414, "values": [1.0, 2.0, 3.0]}
 TUNING = [
-    {"part": "tuning", "group": group, "seed": 0, "settings": {"kind": group, "lr": lr, "steps": 9}, "scores": {}, "seconds": 1.0}
-    for group in "ab"
-    for lr in (0.1, 0.01)
+    {"part": "tuning", "group": group, "seed": 0, "settings": {"task": group, "lr": lr, "steps": 9}, "scores": {}, "seconds": 1.0}
+    for group, rates in (("a", (0.1, 0.01)), ("b", (0.1, 1.0)))
+    for lr in rates
 ]
 
 
@@ -52,7 +52,9 @@ def test_a_group_without_one_row_is_refused(evidence, group, count):
 def test_parts_and_the_grid(evidence):
     assert evidence.part("tuning") == TUNING
     assert evidence.part("report") == []
-    assert evidence.grid() == {"lr": [0.01, 0.1]}
+    assert evidence.grid() == {"lr": [0.01, 0.1, 1.0]}
+    assert evidence.grid("a") == {"lr": [0.01, 0.1]}
+    assert evidence.grid("c") == {}
 
 
 def test_the_interval_of_a_case_solved_by_hand():
