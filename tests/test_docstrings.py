@@ -8,6 +8,7 @@ import pytest
 MET_FIRST = [
     "attn_book.arrays.as_array",
     "attn_book.claims.claim",
+    "attn_book.data.captions.captioned_scenes",
     "attn_book.data.collage.collages",
     "attn_book.data.material.photograph",
     "attn_book.data.scenes.scenes",

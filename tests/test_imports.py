@@ -56,6 +56,7 @@ ALLOWED = {
     "attn_book.arrays": "numpy",
     "attn_book.claims": "myst_nb numpy .arrays .lines",
     "attn_book.data": "",
+    "attn_book.data.captions": "numpy .checks .drawing .mnist .twins",
     "attn_book.data.checks": "numpy",
     "attn_book.data.coins": "numpy scipy skimage .checks",
     "attn_book.data.collage": "numpy skimage .checks .material",
