@@ -178,7 +178,8 @@ class MultiHeadAttention(nn.Module):
         dropout_p = self.dropout if self.training else 0.0
         if self.weights._forward_hooks:
             out, weights = attention(q, k, v, mask=mask, dropout_p=dropout_p)  # (B, heads, N, d), (B, heads, N, M)
-            self.weights(weights)
+            used = self.weights(weights)
+            out = out if used is weights else used @ v  # a hook gave others: `attn_utils.edit`
         else:
             out = fused_attention(q, k, v, mask=mask, dropout_p=dropout_p)  # (B, heads, N, d)
         return self.out(out.transpose(1, 2).flatten(2))  # (B, N, D)

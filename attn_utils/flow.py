@@ -80,7 +80,7 @@ def flow_loss(
     Args:
         model: called as model(z, t), or model(z, t, labels) where there are labels.
         x: data, (B, ...).
-        labels: (B,) whole numbers, or None.
+        labels: (B,) whole numbers, or captions (B, L), or None.
         predicts: "v", the velocity, or "x", the data: then v = (x − z) / (1 − t), so errors weigh more the nearer t is to 1.
         drop: share of the labels that are replaced by `model.classes`, "any": for guidance.
         mean, std: of the times, as in `logit_normal`.
@@ -98,8 +98,8 @@ def flow_loss(
 
 
 def drop_labels(labels: Tensor, share: float, anything: int) -> Tensor:
-    """Labels of which a random share is replaced by the class that means "any"."""
-    return torch.where(torch.rand(len(labels), device=labels.device) < share, anything, labels)
+    """Labels (B,), or captions (B, L), of which a random share is replaced by what means "any"."""
+    return torch.where(_beside(torch.rand(len(labels), device=labels.device), labels) < share, anything, labels)
 
 
 # ----------------------------------------------------------------------------------------------------------- sampling
@@ -114,7 +114,7 @@ def velocity_of(model: nn.Module, labels: Tensor | None = None, *, predicts: str
 
     Args:
         model: called as in `flow_loss`.
-        labels: (B,) classes of the samples, or None.
+        labels: (B,) classes of the samples, or their captions (B, L), or None.
         predicts: "v" or "x", as it was trained.
         guidance: w; 1 follows the class as learned, 0 ignores it, above 1 exaggerates it. Other than 1 it takes two predictions.
 
