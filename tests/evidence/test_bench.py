@@ -3,15 +3,18 @@
 import sys
 
 import pytest
+import torch
 
 from attn_book import runs
-from evidence.bench import field_guide, mha_speed
+from attn_utils.attention import attention
+from attn_utils.masks import shifted_window
+from evidence.bench import cost, field_guide, mha_speed
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    """Both write, and the book reads, in a folder of the test's."""
-    for module in (field_guide, mha_speed):
+    """All write, and the book reads, in a folder of the test's."""
+    for module in (cost, field_guide, mha_speed):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(runs, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(sys, "argv", ["bench", "--repeats", "3"])
@@ -47,3 +50,54 @@ def test_every_mechanism_is_counted_and_timed_at_every_side(results, monkeypatch
         if row.group == field_guide.BASELINE:
             assert scores["times_convolution"] == 1
             assert scores["flops"] == 2 * 9 * 64 * 64 * row.settings["side"] ** 2
+
+
+@pytest.fixture
+def small(results, monkeypatch):
+    for name, value in {
+        "SIZES": (256, 512),
+        "SIDE": 16,
+        "SHARPNESS": (3, 30),
+        "PHOTOGRAPHS": ("coffee",),
+        "MORE_FEATURES": (8,),
+    }.items():
+        monkeypatch.setattr(cost, name, value)
+
+
+def test_every_attention_is_timed_at_every_size_and_its_error_measured(small, capsys):
+    cost.main()
+    evidence = runs.load("cost")
+    costs = {(row.group, row.settings["N"]): row.scores for row in evidence.rows if "N" in row.settings}
+    assert set(costs) == {(name, N) for name in (*cost.in_torch(256), *cost.IN_NUMPY) for N in (256, 512)}
+    for (name, _), scores in costs.items():
+        for way in ("forward",) if name in cost.IN_NUMPY else ("forward", "both"):
+            low, middle, high = (scores[f"{kind}_{way}"].mean for kind in ("quartile_1", "milliseconds", "quartile_3"))
+            assert 0 < low <= middle <= high
+            assert scores[f"peak_bytes_{way}"].mean > 0
+    for row in evidence.rows:
+        if "photograph" in row.settings:
+            error = row.scores["error"].mean
+            assert error <= 1e-4 if row.group.startswith("exact") else error > 1e-4
+    spelt_out, tiles = (costs[name, 512]["peak_bytes_forward"].mean for name in ("spelt out, NumPy", "tiles, NumPy"))
+    assert tiles < spelt_out
+
+
+@pytest.mark.parametrize("name", [*cost.in_torch(256), *cost.IN_NUMPY])
+def test_exact_attentions_agree_and_the_others_do_not(name):
+    exact = cost.calls("SDPA", 256)["forward"]()[0, 0]
+    other = torch.as_tensor(cost.calls(name, 256)["forward"]()).reshape(256, -1)
+    close = torch.allclose(exact, other, atol=1e-5)
+    assert close == (name in ("SDPA", "spelt out", "stripes", "tiles", "spelt out, NumPy", "tiles, NumPy"))
+
+
+def test_windows_are_attention_under_their_mask():
+    q, k, v = (x.detach().double() for x in cost.inputs(256))
+    mask = shifted_window(16, 16, cost.SQUARE)
+    for scale in (None, 3.0):
+        expected = attention(q, k, v, mask=mask, scale=scale)[0]
+        torch.testing.assert_close(cost.windows(q, k, v, 16, 16, scale), expected)
+
+
+@pytest.mark.parametrize(("N", "sides"), [(256, (16, 16)), (512, (16, 32)), (16384, (128, 128))])
+def test_grids(N, sides):
+    assert cost.grid(N) == sides
