@@ -111,6 +111,16 @@ def test_a_new_block_and_a_new_model_do_nothing():
     assert_close(model(z.float(), t.float(), labels), torch.zeros(B, C, H, W), rtol=0, atol=0)
 
 
+def test_time_and_class_are_heard_from_the_start():
+    torch.manual_seed(0)
+    model = DiT(image_size=(H, W), patch=P, dim=64, depth=1, heads=HEADS - 1, channels=C, classes=CLASSES, waves=64)
+    times, labels = torch.linspace(0, 1, 101), torch.arange(CLASSES)
+    with torch.no_grad():
+        of_time = model.condition(times, torch.full(times.shape, 0)).std(0).mean()
+        of_class = model.condition(torch.full(labels.shape, 0.5), labels).std(0).mean()
+    assert of_time > 0.1 and of_class > 0.5  # with weights of size 0.02, as in the paper's code, 0.008 and 0.02
+
+
 def test_times_become_waves():
     embedding = TimeEmbedding(D, waves=4)  # two frequencies: 1 and 1/100
     embedding.layers = nn.Sequential(nn.Identity())

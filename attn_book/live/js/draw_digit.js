@@ -15,7 +15,7 @@ import { firstSeen, questions } from "./questions.js";
 const SIDE = 28, GRID = 7, PAUSE = 70;  // px, patches in a row, ms between two steps when it plays
 const PLACES = { kind: "grid", rows: GRID, cols: GRID };
 const GUIDANCE = [0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5];
-const DIGITS = Array.from({ length: 10 }, (_, digit) => digit);
+const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
 
 export function mountLive({ title, caption, network, layers, digit, guidance, range }, el) {
   if (!el) return;  // an equal figure's script took it

@@ -5,4 +5,5 @@ export const DRAW_CSS = `
 .guess canvas { position: static; width: 100%; height: auto; aspect-ratio: 1; border-radius: 6px; image-rendering: pixelated; }
 .buttons { display: flex; flex-wrap: wrap; gap: .5rem; }
 .edit .slider { max-width: none; }
+@container (max-width: 520px) { .maps { grid: auto-flow / 1fr 1fr; } }
 `;
