@@ -37,7 +37,7 @@ def _stub(*arguments):
 
 
 def test_the_book_has_exercises():
-    assert {name.split(".")[0] for name in EXERCISES} == {f"ch{number:02d}" for number in range(1, len(CHAPTERS) + 1)}
+    assert {name.split(".")[0] for name in EXERCISES} == set(CHAPTERS) >= {f"ch{number:02d}" for number in range(1, 9)}
 
 
 @pytest.mark.parametrize("name", EXERCISES)

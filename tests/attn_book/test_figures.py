@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attn_book.figures import ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, common, style
+from attn_book.figures import ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch13, common, style
 
 matplotlib.use("Agg")
 
@@ -362,3 +362,40 @@ def test_a_trade_off_names_its_lines_and_what_was_set():
     ax = fig.axes[0]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b", "equally many real ones"]
     assert [(note.get_text(), note.xy) for note in ax.texts] == [("1", (0.8, 9)), ("2", (0.9, 5))]
+
+
+# ------------------------------------------------------------------------------------------------------- chapter 13
+
+
+def test_running_shows_every_score_and_each_largest():
+    fig = ch13.running([1.0, 2.0, 0.5, 3.0, 1.0], 2, [2.0, 3.0, 3.0], [1.4, 2.0, 2.1])
+    above, below = fig.axes
+    assert [bar.get_height() for bar in above.patches] == [1.0, 2.0, 0.5, 3.0, 1.0]
+    level = [line.get_xydata().tolist() for line in above.lines if line.get_linewidth() == 2.4]
+    assert level == [[[-0.5, 2.0], [1.5, 2.0]], [[1.5, 3.0], [3.5, 3.0]], [[3.5, 3.0], [4.5, 3.0]]]
+    assert below.lines[0].get_ydata().tolist() == [1.4, 1.4, 2.0, 2.1]
+
+
+def test_growth_gives_a_curve_one_look_in_all_panels():
+    series = {"a": [1, 2, 4], "b": [1, 4, 16]}
+    fig = ch13.growth([256, 512, 1024], {"time, ms": series, "memory, MB": {"b": [1, 2, 3]}})
+    first, second = fig.axes
+    assert [line.get_ydata().tolist() for line in first.lines] == [[1, 2, 4], [1, 4, 16]]
+    assert first.lines[1].get_color() == second.lines[0].get_color() != first.lines[0].get_color()
+    assert first.get_xscale() == first.get_yscale() == "log"
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["a", "b"]
+
+
+def test_a_roof_bends_where_both_limits_meet():
+    fig = ch13.roofline(600.0, 3000.0, {"ours": [(2048.0, 300.0)], "copy": [(0.5, 1.0)]})
+    roof = fig.axes[0].lines[0].get_xydata()
+    np.testing.assert_allclose(roof[1], [200.0, 600.0])
+    np.testing.assert_allclose(roof[0, 1] / roof[0, 0], 3.0)
+    assert roof[2, 1] == 600.0
+
+
+def test_better_with_marks_pictures_and_their_mean():
+    fig = ch13.better_with(["a", "b"], [[1.0, 3.0], [2.0, 6.0]], 2.5, xlabel="dB", baseline_label="noisy")
+    marks = [line.get_xydata().tolist() for line in fig.axes[0].lines]
+    assert marks[0] == [[1.0, 0.0], [2.0, 1.0]]
+    assert marks[2] == [[2.0, 0.0], [4.0, 1.0]]
