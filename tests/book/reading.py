@@ -51,6 +51,13 @@ READ_OVERFLOW = r"""
 }
 """
 
+# Tables and formulas that a reader has to push sideways to see whole: all that scrolls in a box of its own, but for code.
+READ_SIDEWAYS = r"""
+() => [...document.querySelectorAll("article *")]
+  .filter(e => e.clientWidth && e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX) && !e.closest("pre"))
+  .map(e => `${e.scrollWidth - e.clientWidth} px: ${e.textContent.trim().replace(/\s+/g, " ").slice(0, 60)}`)
+"""
+
 # WCAG contrast of each visible piece of text against the first opaque background behind it.
 READ_CONTRAST = r"""
 theme => {

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
-from tests.book.reading import READ_CARDS, READ_CONTRAST, READ_FIGURES, READ_INK, READ_OVERFLOW, READ_PAGE
+from tests.book.reading import READ_CARDS, READ_CONTRAST, READ_FIGURES, READ_INK, READ_OVERFLOW, READ_PAGE, READ_SIDEWAYS
 
 ROOT = Path(__file__).resolve().parents[2]
 PHONE = {"width": 390, "height": 844}
@@ -32,6 +32,7 @@ class Visit:
     errors: list = field(default_factory=list)
     read: dict = field(default_factory=dict)
     overflow: list = field(default_factory=list)
+    sideways: list = field(default_factory=list)
     contrast: dict = field(default_factory=dict)
     ink: dict = field(default_factory=dict)
     cards: list = field(default_factory=list)
@@ -81,6 +82,7 @@ def look(seen, evaluate, narrow):
     evaluate("() => { for (const closed of document.querySelectorAll('details:not([open])')) closed.open = true }")
     evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
     seen.overflow = evaluate(READ_OVERFLOW)
+    seen.sideways = evaluate(READ_SIDEWAYS)
     seen.figures = evaluate(READ_FIGURES, SMALLEST_TEXT)
 
 
@@ -201,6 +203,10 @@ def test_nothing_overflows_a_phone(visits, record_property):
     assert problems(visits, lambda seen: seen.overflow) == {}
 
 
+def test_tables_and_formulas_are_seen_whole_on_a_phone(visits):
+    assert problems(visits, lambda seen: seen.sideways) == {}
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_is_readable_in_both_themes(visits, theme, record_property):
     record_property(f"book: texts with contrast ≥ 4.5, {theme}", sum(seen.contrast[theme]["pieces"] for seen in visits.values()))
@@ -249,7 +255,7 @@ def test_these_checks_see_what_they_are_for(browser, tmp_path):
         </style></head><body><article>
         <p style="color:#ccc">faint</p><p>raw $$x^2$$</p><span class="math">never rendered</span>
         <img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="><img src="gone.png" alt="gone">
-        <div style="width:900px;background:#fff">wide</div><div class="cell_output"><img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" alt="a loose picture"></div>
+        <div style="width:900px;background:#fff">wide</div><div style="width:300px;overflow-x:auto"><table style="width:500px"><tr><td>pushed</td></tr></table></div><div class="cell_output"><img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" alt="a loose picture"></div>
         <figure><svg class="figure" role="img" aria-label="twice" viewBox="0 0 800 20" width="800" style="max-width:100%"><g id="same" />
         <text x="9" y="12" style="font-size:11px">tiny</text><text x="99" y="12" style="fill:#111111">dark ink</text></svg></figure>
         <svg class="figure" viewBox="0 0 90 90" width="90"><g id="same" /><rect width="90" height="90" fill="#ffffff" /><text y="20">on paper</text></svg>
@@ -268,6 +274,7 @@ def test_these_checks_see_what_they_are_for(browser, tmp_path):
     assert len(seen.read["nameless"]) == 1
     assert seen.read["broken"] == ["gone.png"]
     assert any("the page itself" in text for text in seen.overflow)
+    assert seen.sideways == ["200 px: pushed"]
     assert any("faint" in text for text in seen.contrast["light"]["faint"])
     assert seen.figures["figures"] == 3
     assert seen.figures["bare"] == ["no number: twice", "no number: no alt text"]

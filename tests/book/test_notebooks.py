@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 MAX_LINES = 45
+COLUMNS = 88  # of a line of code, at a width of 1280 px
 MAX_BYTES = 1_500_000  # a page loads in a moment
 SVG = "image/svg+xml"
 PICTURES = {"image/png", SVG, "image/jpeg"}
@@ -123,6 +124,11 @@ def test_a_cell_is_one_thought(notebook):
     lengths = sorted(len(_text(cell["source"]).splitlines()) for cell in notebook.code)
     assert lengths[-1] <= MAX_LINES
     assert lengths[len(lengths) // 2] <= 10, "half of the cells should be a few lines"
+
+
+def test_lines_fit_the_page(notebook):
+    for n, cell in enumerate(notebook.code, 1):
+        assert [line for line in _text(cell["source"]).splitlines() if len(line) > COLUMNS] == [], f"code cell {n}"
 
 
 def test_most_cells_are_compared(notebook):
