@@ -13,6 +13,7 @@ MET_FIRST = [
     "attn_book.data.material.photograph",
     "attn_book.data.scenes.scenes",
     "attn_book.exercises.exercise.Exercise",
+    "attn_book.inpainting.fill",
     "attn_utils.attention.MultiHeadAttention",
     "attn_utils.attention.attention",
     "attn_utils.boxes.box_iou",

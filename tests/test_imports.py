@@ -93,6 +93,8 @@ ALLOWED = {
     "attn_book.figures.style": "IPython matplotlib .svg",
     "attn_book.figures.svg": "PIL",
     "attn_book.generated": "numpy scipy .arrays",
+    "attn_book.harmonising": "numpy scipy torch .arrays .data.checks",
+    "attn_book.inpainting": "numpy scipy skimage torch .arrays .data.checks",
     "attn_book.judges": "torch .data.mnist .data.twins attn_utils.device attn_utils.train",
     "attn_book.lines": "",
     "attn_book.masks": "numpy scipy skimage .arrays",
