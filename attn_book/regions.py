@@ -18,7 +18,7 @@ def pointing_game(maps, regions):
     Raises:
         ValueError: shapes that differ, or regions that are not boolean.
 
-    Source: Zhang et al. 2016, arXiv:1608.00507, section 4.2.
+    Source: Zhang et al. 2016, arXiv:1608.00507.
     """
     maps, regions = _fitting(maps, regions)
     largest = maps == maps.max((-2, -1), keepdims=True)

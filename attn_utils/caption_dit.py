@@ -205,7 +205,7 @@ def word_velocity(model: nn.Module, captions: Tensor, *, predicts: str = "v", gu
         predicts: "v" or "x", as it was trained.
         guidance: w; 1 follows the caption as learned.
 
-    Source: one direction of guidance for each part of a text, as in Liu et al. 2022, arXiv:2206.01714, equation 11.
+    Source: one direction of guidance for each part of a text, as in Liu et al. 2022, arXiv:2206.01714.
     Differs from the paper: words are left out of the caption one at a time; there the parts stand alone.
     """
     L = captions.shape[1]
