@@ -1,6 +1,6 @@
 """Train the model that a chapter shows live in its page, and write its 8-bit weights to results/live/.
 
-    python -m evidence.live 07     a minute of one core; 09 takes three
+    python -m evidence.live 07     a minute of one core; 09 takes three, 10 two
 
 The chapter only reads the file, so that executing it again does not write all the weights anew. With the weights stands what
 they were made with, as in results/chNN.json, and what the rounding costs: scores of the trained model and of the rounded one.
@@ -16,6 +16,7 @@ import torch
 from attn_book import runs
 from attn_book.live.click_to_mask import PACKING
 from attn_book.live.cued_search import SKIPPED
+from attn_book.live.draw_digit import PACKING as DRAWING
 from attn_book.live.packing import pack
 from attn_book.live.saved import FOLDER
 from attn_utils.train import evaluate, fit
@@ -49,9 +50,25 @@ def click_to_mask(recipe):
     return model, PACKING, {"seed": SEED, **settings}, lambda model: score(model, test)
 
 
+def draw_digit(recipe):
+    """Chapter 10's network that draws digits, as `cued_search`."""
+    chapter, settings = namespace(recipe), runs.load("ch10")["digits: attention + local path"].settings
+    model, labels = chapter.build(settings["kind"], SEED), torch.arange(10).repeat(100)
+    how = {"steps": settings["steps"], "batch_size": 64, "lr": settings["lr"], "clip": 1.0, "seed": SEED}
+    fit(model, chapter.digits("train"), chapter.loss_of("flow x"), **how)
+
+    def score(model):
+        made = chapter.draw(model, labels, guidance=2.0, seed=settings["scene_seed"])
+        found = chapter.likeness(made, labels, settings["split"])
+        return {name: float(found[name]) for name in ("accuracy", "diversity")}
+
+    return model, DRAWING, {"seed": SEED, **settings}, score
+
+
 MODELS = {  # chapter: recipe, and what trains
     "07": ("notebooks/07_classification.ipynb", cued_search),
     "09": ("notebooks/09_segmentation.ipynb", click_to_mask),
+    "10": ("notebooks/10_generation.ipynb", draw_digit),
 }
 
 

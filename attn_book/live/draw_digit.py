@@ -9,7 +9,7 @@ from attn_utils.dit import DiT
 
 SIDE, PATCH = 28, 4  # px of a picture and of a patch
 # What the weights do not tell: heads of an attention, what the network predicts, and how it is sampled
-NETWORK = {"heads": 2, "predicts": "x", "steps": 20, "method": "heun"}
+NETWORK = {"heads": 4, "predicts": "x", "steps": 20, "method": "heun"}
 PACKING = {"steps": 12}  # of a row's largest weight
 RANGE = (-1.0, 1.0)  # of the network's numbers: paper, and ink
 START = {"digit": 7, "guidance": 2}

@@ -26,7 +26,7 @@ SHORT = {**NETWORK, "steps": 2}
 def network(*, local=False, seed=0):
     """A network without training, with biases and steered norms that are not 0."""
     torch.manual_seed(seed)
-    model = DiT(image_size=28, patch=4, dim=32, depth=3, heads=2, classes=10, mlp_ratio=2, local=local, waves=64)
+    model = DiT(image_size=28, patch=4, dim=32, depth=3, heads=4, classes=10, mlp_ratio=2, local=local, waves=64)
     for p in model.parameters():
         p.data = 0.12 * torch.randn_like(p)
     return pack(model, **PACKING)

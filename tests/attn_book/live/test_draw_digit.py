@@ -21,7 +21,7 @@ FIRST = (START["digit"], START["guidance"], 0)  # digit, guidance, sample
 
 def generator(**changes):
     torch.manual_seed(2)
-    how = {"image_size": 28, "patch": 4, "dim": 32, "depth": LAYERS, "heads": 2, "classes": 10, "mlp_ratio": 2, "local": True}
+    how = {"image_size": 28, "patch": 4, "dim": 32, "depth": LAYERS, "heads": 4, "classes": 10, "mlp_ratio": 2, "local": True}
     model = DiT(**how | {"waves": 64} | changes)
     for p in model.parameters():  # without training, but not the model that hands on nothing
         p.data = p + 0.1 * torch.randn_like(p)
@@ -246,6 +246,6 @@ def test_what_the_page_cannot_draw_with_is_refused(model, network, says):
 
 def test_blocks_with_different_heads_are_refused():
     model = generator()
-    model.blocks[1].mixer = MultiHeadAttention(32, heads=4)
+    model.blocks[1].mixer = MultiHeadAttention(32, heads=2)
     with pytest.raises(ValueError, match="as many heads in each block"):
         live.draw_digit(model)
