@@ -1,5 +1,6 @@
 """What a module costs: parameters, FLOPs, seconds, peak bytes, and how they grow with size."""
 
+import os
 import random
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -89,6 +90,7 @@ def peak_bytes_of(call: Callable[[], object]) -> int:
 
 
 def _peak(call: Callable[[], object]) -> int:
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler is to measure, not to report on itself
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         call()
     events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]

@@ -44,7 +44,7 @@ def _set_equal(weights, values, one, other):
     return changed @ values
 
 
-exchange = Exercise(
+exchange_words = Exercise(
     "what patches read when two words change places",
     _exchanged,
     [(_WEIGHTS, _VALUES, 0, 3), (_WEIGHTS, _VALUES, 2, 1)],

@@ -40,8 +40,8 @@ def running(scores, tile, largest, totals):
 
 
 def colours(names):
-    """{name: colour} for as many curves as there are: the palette, then the same again."""
-    cycle = [*PALETTE[:6], PALETTE[7]]
+    """{name: colour}, eight of them, all visible on light and on dark; beyond the eighth they come again."""
+    cycle = [*PALETTE[:6], "#8a8f98", "#8b5fbf"]
     return {name: cycle[i % len(cycle)] for i, name in enumerate(names)}
 
 

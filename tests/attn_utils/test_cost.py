@@ -1,5 +1,9 @@
 """Costs that can be worked out by hand, and clocks that go as they are told."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +82,13 @@ def test_peak_of_a_call_by_hand():
     assert peak_bytes_of(lambda: x + x) == 4000
     assert peak_bytes_of(lambda: (x.exp() + x.sin())[:500].exp()) == 3 * 4000
     assert peak_bytes_of(lambda: None) == 0
+
+
+def test_the_profiler_says_nothing_of_itself():
+    code = "import torch; from attn_utils.cost import peak_bytes_of; x = torch.ones(9); print(peak_bytes_of(lambda: x + x))"
+    environment = {name: value for name, value in os.environ.items() if name != "KINETO_LOG_LEVEL"}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert (ran.stdout.strip(), ran.stderr) == ("36", "")
 
 
 def test_peak_is_measured_on_the_cpu_alone():
