@@ -29,8 +29,8 @@ def running(scores, tile, largest, totals):
     for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
         label = "largest so far" if i == 0 else None
         above.plot([start - 0.5, end - 0.5], [largest[i]] * 2, color=PALETTE[5], lw=2.4, label=label)
-    above.set_ylabel("score")
-    above.legend(loc="lower right")
+    above.set(ylabel="score", ylim=(min(0, scores.min()), 1.3 * scores.max()))
+    above.legend(loc="upper left")
     below.step(np.concatenate([[-0.5], ends - 0.5]), np.concatenate([totals[:1], totals]), color=PALETTE[2], where="pre")
     below.set(xlabel="key", ylabel="sum so far", ylim=(0, None))
     for ax in (above, below):
