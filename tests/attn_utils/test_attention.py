@@ -635,3 +635,14 @@ def test_positions_reject():
     with pytest.raises(ValueError, match=r"^what context_positions returns must have shape \(2, 3, 7, 4\), got \(7, 2, 3, 4\)$"):
         keys = lambda tokens, project: project(tokens).movedim(2, 0)
         cross(x, torch.randn(B, M, WIDTH), context_positions=keys)
+
+
+def test_weights_that_a_hook_gives_mix_the_values():
+    torch.manual_seed(0)
+    layer, x = MultiHeadAttention(12, heads=3).double(), torch.randn(2, 5, 12, dtype=torch.float64)
+    values = []
+    layer.out.register_forward_pre_hook(lambda module, args: values.append(args[0]))
+    layer.weights.register_forward_hook(lambda module, args, weights: torch.full_like(weights, 1 / 5))
+    layer(x)
+    mixed = values[0]  # (B, N, D): with even weights every query gets one mean
+    assert_close(mixed, mixed.mean(1, keepdim=True).expand_as(mixed))
