@@ -44,3 +44,28 @@ def _from_tensor(tensor, name):
     if tensor.is_floating_point() and tensor.element_size() < 4:
         tensor = tensor.float()
     return tensor.resolve_conj().resolve_neg().numpy()
+
+
+def picture_and_region(picture, region, name: str, rule: str) -> tuple[np.ndarray, np.ndarray]:
+    """A colour picture and a part of it, once they fit and the part is neither nothing nor all.
+
+    Args:
+        picture: (H, W, 3) numbers.
+        region: (H, W) of bool.
+        name: what the caller calls the region, for errors.
+        rule: what it must be or do, for the error of a region of no or of all pixels.
+
+    Returns:
+        The picture as float32, and the region.
+
+    Raises:
+        ValueError: another shape or dtype, or a region of no or of all pixels.
+    """
+    picture, region = as_array(picture, "picture").astype(np.float32), as_array(region, name)
+    if picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"picture must be (H, W, 3), got {picture.shape}")
+    if region.dtype != bool or region.shape != picture.shape[:2]:
+        raise ValueError(f"{name} must be {picture.shape[:2]} of bool, got {region.shape} of {region.dtype}")
+    if not region.any() or region.all():
+        raise ValueError(f"{name} must {rule}, got {region.sum()} of {region.size} pixels")
+    return picture, region

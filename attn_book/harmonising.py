@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from attn_book.arrays import as_array
+from attn_book.arrays import picture_and_region
 from attn_book.data.checks import check_number, check_whole
 
 WAYS = ("attention", "all pixels alike", "Poisson", "as pasted")
@@ -136,11 +136,4 @@ def _poisson(picture, piece):
 
 
 def _checked(picture, piece):
-    picture, piece = as_array(picture, "picture").astype(np.float32), as_array(piece, "piece")
-    if picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"picture must be (H, W, 3), got {picture.shape}")
-    if piece.dtype != bool or piece.shape != picture.shape[:2]:
-        raise ValueError(f"piece must be {picture.shape[:2]} of bool, got {piece.shape} of {piece.dtype}")
-    if not piece.any() or piece.all():
-        raise ValueError(f"piece must be some of the picture and not all of it, got {piece.sum()} of {piece.size} pixels")
-    return picture, piece
+    return picture_and_region(picture, piece, "piece", "be some of the picture and not all of it")

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from skimage import metrics, restoration
 
-from attn_book.arrays import as_array
+from attn_book.arrays import picture_and_region
 from attn_book.data.checks import check_number, check_whole
 
 METHODS = ("attention", "copying", "biharmonic", "mean colour")
@@ -186,12 +186,4 @@ def _twice(picture, shape):
 
 
 def _checked(picture, hole):
-    """The picture as float32 and the hole as bool, once they fit and there is something to fill and something to fill it from."""
-    picture, hole = as_array(picture, "picture").astype(np.float32), as_array(hole, "hole")
-    if picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"picture must be (H, W, 3), got {picture.shape}")
-    if hole.dtype != bool or hole.shape != picture.shape[:2]:
-        raise ValueError(f"hole must be {picture.shape[:2]} of bool, got {hole.shape} of {hole.dtype}")
-    if not hole.any() or hole.all():
-        raise ValueError(f"hole must leave some of the picture and miss some, got {hole.sum()} of {hole.size} pixels")
-    return picture, hole
+    return picture_and_region(picture, hole, "hole", "leave some of the picture and miss some")

@@ -2,14 +2,13 @@
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 from attn_utils.attention import MultiHeadAttention
-from attn_utils.dit import DiTBlock, Mlp, TimeEmbedding, modulate, zero_linear
+from attn_utils.dit import DiTBlock, Mlp, TimeEmbedding, check_noisy, modulate, to_picture, zero_linear
 from attn_utils.flow import Velocity, as_velocity
 from attn_utils.positions import sincos_2d
-from attn_utils.shapes import check_choice, check_float, check_map, check_shape, check_size, check_tiles
+from attn_utils.shapes import check_choice, check_shape, check_size, check_tiles
 from attn_utils.vit import Block, PatchEmbed
 
 HOW = ("cross", "pooled", "tokens")
@@ -85,10 +84,8 @@ class CaptionDiT(nn.Module):
         check_choice("readout", readout, READOUTS)
         self.image_size, self.patch, self.grid = (H, W), patch, (H // patch, W // patch)
         self.channels, self.how = check_size("channels", channels), how
-        self.classes, self.length = (
-            check_size("words", words),
-            check_size("length", length),
-        )  # `attn_utils.flow` asks for `classes`
+        self.classes = check_size("words", words)  # `attn_utils.flow` asks for `classes`
+        self.length = check_size("length", length)
         hidden = check_size("mlp_ratio · dim", round(mlp_ratio * dim))
         self.embed = PatchEmbed(patch=patch, dim=dim, channels=channels)
         self.register_buffer("positions", torch.from_numpy(sincos_2d(*self.grid, dim)).float(), persistent=False)
@@ -117,10 +114,7 @@ class CaptionDiT(nn.Module):
         self.more = self._more(readout)
 
     def forward(self, z: Tensor, t: Tensor, captions: Tensor) -> Tensor:
-        check_map("z", z, self.channels)
-        check_shape("z", z, (z.shape[0], self.channels, *self.image_size))
-        check_float("t", t)
-        check_shape("t", t, (z.shape[0],))
+        check_noisy(z, t, self.channels, self.image_size)
         words = self.read(captions)  # (B, L, D)
         condition = self.time(t)
         if self.how == "pooled":
@@ -136,8 +130,7 @@ class CaptionDiT(nn.Module):
         rows, columns = self.grid
         x = modulate(self.norm(x[:, : rows * columns]), shift, scale)  # (B, N, D)
         pixels = self.out(x) if self.more is None else self.out(x) + self.more(x)  # (B, N, P·P·C)
-        p = self.patch
-        return rearrange(pixels, "b (h w) (p q c) -> b c (h p) (w q)", h=rows, w=columns, p=p, q=p)  # (B, C, H, W)
+        return to_picture(pixels, self.grid, self.patch)  # (B, C, H, W)
 
     def _more(self, readout: str) -> nn.Module | None:
         """What a read-out adds to the linear one; it begins at 0."""

@@ -204,18 +204,14 @@ class DiT(nn.Module):
         self._begin()
 
     def forward(self, z: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
-        check_map("z", z, self.channels)
-        check_shape("z", z, (z.shape[0], self.channels, *self.image_size))
-        check_float("t", t)
-        check_shape("t", t, (z.shape[0],))
+        check_noisy(z, t, self.channels, self.image_size)
         condition = self.condition(t, labels)
         x = self.embed(z) + self.positions  # (B, N, D)
         for block in self.blocks:
             x = block(x, condition)
         shift, scale = self.modulation(F.silu(condition))[:, None].chunk(2, dim=-1)  # 2 × (B, 1, D)
         x = self.out(modulate(self.norm(x), shift, scale))  # (B, N, P·P·C)
-        p, (rows, columns) = self.patch, self.grid
-        return rearrange(x, "b (h w) (p q c) -> b c (h p) (w q)", h=rows, w=columns, p=p, q=p)  # (B, C, H, W)
+        return to_picture(x, self.grid, self.patch)  # (B, C, H, W)
 
     def condition(self, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """What steers the norms: time and class, (B,) and (B,) -> (B, D)."""
@@ -249,6 +245,19 @@ def zero_linear(before: int, after: int) -> nn.Linear:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def check_noisy(z: Tensor, t: Tensor, channels: int, image_size: tuple[int, int]) -> None:
+    """Pictures z (B, C, H, W) of this size, and a time t (B,) for each."""
+    check_map("z", z, channels)
+    check_shape("z", z, (z.shape[0], channels, *image_size))
+    check_float("t", t)
+    check_shape("t", t, (z.shape[0],))
+
+
+def to_picture(x: Tensor, grid: tuple[int, int], patch: int) -> Tensor:
+    """Tokens that hold the pixels of their patch as a picture, (B, rows · columns, P·P·C) -> (B, C, rows · P, columns · P)."""
+    return rearrange(x, "b (h w) (p q c) -> b c (h p) (w q)", h=grid[0], w=grid[1], p=patch, q=patch)
 
 
 def to_map(x: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -36,7 +36,7 @@ ALLOWED = {
     "attn_utils.deformable": "einops torch .attention .shapes",
     "attn_utils.segmentation": "torch .attention .shapes",
     "attn_utils.dit": "einops torch .attention .positions .shapes .vit",
-    "attn_utils.caption_dit": "einops torch .attention .dit .flow .positions .shapes .vit",
+    "attn_utils.caption_dit": "torch .attention .dit .flow .positions .shapes .vit",
     "attn_utils.edit": "torch .attention .shapes",
     "attn_utils.flow": "torch .shapes",
     "attn_utils.tiled": "torch .attention .shapes",

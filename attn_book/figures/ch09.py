@@ -66,9 +66,10 @@ def classified(image, truth, found, gate, *, cell=2.6, smallest=12):
                 row, column = np.median(place, 0)
                 numeral = ax.text(column, row, str(value - 1), color="white", ha="center", va="center", weight="bold")
                 numeral.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="black")])
-    axes[3].imshow(as_array(gate, "gate"), cmap=WEIGHTS, vmin=0, vmax=1)
+    gate = as_array(gate, "gate")
+    axes[3].imshow(gate, cmap=WEIGHTS, vmin=0, vmax=1)
     colour_bar(axes[3], "gate", cmap=WEIGHTS)
-    height, width = as_array(gate, "gate").shape
+    height, width = gate.shape
     for ax, title in zip(axes, ("the scene", "the truth", "found", f"gate, {height} × {width}"), strict=True):
         ax.set_title(title)
     return fig
