@@ -19,6 +19,8 @@ TUNED = RIVALS + WHOLE
 LEFT_OUT = ("boxes not refined", "no prior", "no denoising")  # with the settings of the full recipe
 VALIDATION_DIGITS = 2500  # in 1,000 scenes of 0 to 5
 PAIRS = 300  # of one digit, for each range of overlap
+LONGER = ("DETR", "Hugging Face", "convolution", "convolution, matched")  # four times the steps, each with its own best settings
+WATCH = 400  # steps between two looks at AP50
 
 
 def plan(runs):
@@ -39,6 +41,10 @@ def plan(runs):
             yield entry("ladder", kind, seed, best[kind], TEST, kind=kind)
         for kind in LEFT_OUT:
             yield entry("ladder", kind, seed, best["DETR"], TEST, kind=kind)
+    for seed in SEEDS:
+        for kind in LONGER:
+            how = {"kind": kind, "steps": 4 * STEPS, "pairs": PAIRS, "watch": WATCH}
+            yield entry("longer", f"{kind}, longer", seed, best[kind], TEST, **how)
     short = {"lr": 0.002}
     yield entry("check", "DETR", 1, short, TEST, kind="DETR", steps=20)
 
