@@ -264,6 +264,23 @@ def ddpm_rates(t: Tensor) -> tuple[Tensor, Tensor]:
     return log_a.exp(), (-torch.expm1(2 * log_a)).sqrt()
 
 
+def ddpm_time(t: Tensor) -> Tensor:
+    """The time of DDPM at which data and noise have the ratio that they have on the straight path at t: a / b = t / (1 − t).
+
+    So the same noisy picture stands at both places, but for a factor. Before DDPM's first time, where 0.0066 of the data is left,
+    it is 0.
+
+    Args:
+        t: in (0, 1), of the straight path.
+
+    Returns:
+        Times in [0, 1], of the shape of t.
+    """
+    log_a = -torch.log1p(((1 - t) / t) ** 2) / 2  # since a² + b² = 1
+    low, slope = 0.1 / 2, (20 - 0.1) / 4
+    return (1 - ((low**2 - 4 * slope * log_a).sqrt() - low) / (2 * slope)).clamp(min=0)
+
+
 def noise_from_x(x: Tensor, z: Tensor, t: Tensor, *, least: float = NEAREST) -> Tensor:
     """The noise that is in z if the data in it are x: ε = (z − a x) / b, with b not below `least`."""
     a, b = (_beside(rate, z) for rate in ddpm_rates(t))
@@ -276,24 +293,44 @@ def as_noise(predicted: Tensor, z: Tensor, t: Tensor, predicts: str, *, least: f
     return predicted if predicts == "noise" else noise_from_x(predicted, z, t, least=least)
 
 
-def ddpm_loss(model: nn.Module, x: Tensor, labels: Tensor | None = None, *, predicts: str = "noise", drop: float = 0.0) -> Tensor:
+def ddpm_loss(
+    model: nn.Module,
+    x: Tensor,
+    labels: Tensor | None = None,
+    *,
+    predicts: str = "noise",
+    drop: float = 0.0,
+    mean: float | None = None,
+    std: float = 1.0,
+) -> Tensor:
     """Mean squared error of the noise, whatever the network predicts, at even times: E |ε(z_t, t) − ε|².
+
+    Which noise levels come how often, and what an error weighs there, is a choice of its own, beside the path. With a `mean` both
+    are those of `flow_loss` with this mean, so that nothing but the path differs from it: (ε(z_t, t) − ε) / τ is the error of the
+    velocity, where τ is the time of the straight path at which data and noise have the same ratio.
 
     Args:
         model, x, labels, drop: as in `flow_loss`.
         predicts: "noise", or "x": then ε = (z − a x) / b.
+        mean, std: None for even times and errors of noise, as in the source; else as in `flow_loss`.
 
     Returns:
         A scalar.
 
-    Source: Ho et al. 2020, arXiv:2006.11239, equation 14 ("simple").
+    Source: Ho et al. 2020, arXiv:2006.11239, equation 14 ("simple"); that path and weights are two things, Kingma and Gao 2023,
+    arXiv:2303.00848.
     """
-    noise, t = torch.randn_like(x), torch.rand(len(x), device=x.device, dtype=x.dtype)
+    noise, weight = torch.randn_like(x), 1.0
+    if mean is None:
+        t = torch.rand(len(x), device=x.device, dtype=x.dtype)
+    else:
+        straight = logit_normal(len(x), mean=mean, std=std, device=x.device).to(x.dtype)
+        t, weight = ddpm_time(straight), 1 / _beside(straight, x)
     a, b = (_beside(rate, x) for rate in ddpm_rates(t))
     z = a * x + b * noise
     target = noise if predicts == "noise" else noise_from_x(x, z, t)  # the same, but for the limit on b
     predicted = model(z, t) if labels is None else model(z, t, drop_labels(labels, drop, model.classes))
-    return (as_noise(predicted, z, t, predicts) - target).square().mean()
+    return (weight * (as_noise(predicted, z, t, predicts) - target)).square().mean()
 
 
 def noise_of(model: nn.Module, labels: Tensor | None = None, *, predicts: str = "noise", guidance: float = 1.0) -> Velocity:

@@ -16,6 +16,7 @@ from attn_utils.flow import (
     ddim,
     ddpm_loss,
     ddpm_rates,
+    ddpm_time,
     drop_labels,
     flow_loss,
     log_density,
@@ -181,6 +182,36 @@ def test_ddpm_rates_are_those_of_its_thousand_steps():
     assert_close(a, left, rtol=0, atol=5e-3)
     assert_close(a**2 + b**2, torch.ones_like(a))
     assert_close(torch.stack(ddpm_rates(torch.ones(1))), torch.tensor([[1.0], [0.0]]), rtol=0, atol=0)
+
+
+def test_the_time_of_ddpm_that_has_the_ratio_of_the_straight_path():
+    t = torch.tensor([0.01, 0.2, 0.5, 0.9, 0.999], dtype=torch.float64)
+    a, b = ddpm_rates(ddpm_time(t))
+    assert_close(a / b, t / (1 - t))
+    assert ddpm_time(torch.tensor([1e-4])) == 0  # there is no time of DDPM with as little data
+
+
+@pytest.mark.parametrize("mean", [-1.0, 0.5])
+def test_ddpm_at_the_straight_paths_levels_and_weights_has_its_loss(mean):
+    """A predicted x that is wrong by the same at the same ratio of data and noise costs the same on both paths."""
+    x, ratio_of_straight = torch.full((200_000, 1), 2.0), lambda t: t / (1 - t)
+    ratio_of_ddpm = lambda t: torch.div(*ddpm_rates(t))
+    wrong = lambda ratio: lambda z, t: 2 + torch.sin(ratio(t))[:, None]
+    with seeded(0):
+        straight = flow_loss(wrong(ratio_of_straight), x, predicts="x", mean=mean, std=0.7)
+    with seeded(0):
+        bent = ddpm_loss(wrong(ratio_of_ddpm), x, predicts="x", mean=mean, std=0.7)
+    assert_close(bent, straight, rtol=1e-3, atol=0)
+
+
+def test_a_velocity_is_wrong_by_as_much_as_its_noise_over_the_time():
+    """What weighs `ddpm_loss` with a mean: v = x − ε, with x = (z − (1 − τ) ε) / τ, so dv = −dε / τ."""
+    with seeded(0):
+        straight = logit_normal(300_000, mean=0.3, std=0.5)
+    with seeded(1):
+        x = torch.randn(300_000, 1)
+        loss = ddpm_loss(lambda z, t: torch.zeros_like(z), x, mean=0.3, std=0.5)
+    assert_close(loss, (1 / straight**2).mean(), rtol=0.02, atol=0)
 
 
 def test_the_density_of_a_flow_is_the_known_one():
