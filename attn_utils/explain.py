@@ -112,7 +112,7 @@ def gradient_times_attention(
     """
     if not maps:
         raise ValueError("maps is empty: record a forward pass first")
-    if list(maps) != list(gradients):
+    if maps.keys() != gradients.keys():
         raise ValueError(f"gradients must be of the same layers as maps, got {list(gradients)} for {list(maps)}")
     products = {}
     for name, weights in maps.items():

@@ -25,6 +25,7 @@ MET_FIRST = [
     "attn_utils.edit.edit_attention",
     "attn_utils.efficient.linear_attention",
     "attn_utils.explain.effective_keys",
+    "attn_utils.explain.gradient_times_attention",
     "attn_utils.explain.rollout",
     "attn_utils.fewer_tokens.FewerTokens",
     "attn_utils.masks.causal",

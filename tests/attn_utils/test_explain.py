@@ -1,11 +1,11 @@
-"""How many keys a query looks at. Rollout: a distribution over the input tokens, of nothing but a stack of self-attention maps."""
+"""How many keys a query looks at; rollout, a distribution over the input tokens; relevance, rule by rule as its paper has it."""
 
 import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
-from attn_utils.explain import effective_keys, rollout
+from attn_utils.explain import cross_relevance, effective_keys, gradient_times_attention, relevance, rollout
 from attn_utils.record import record_attention
 from attn_utils.vit import ViT
 
@@ -148,3 +148,90 @@ def test_effective_keys_of_half_precision_are_computed_in_float32(dtype):
 def test_scores_have_no_effective_keys(weights):
     with pytest.raises(ValueError, match="must sum to 1 over the last axis, or to 0: are these scores?"):
         effective_keys(np.array(weights))
+
+
+def test_gradient_times_attention_solved_by_hand():
+    A = torch.tensor([[[[0.25, 0.75]], [[0.5, 0.5]]]])  # two heads
+    gradient = torch.tensor([[[[4.0, -1.0]], [[2.0, 6.0]]]])
+    assert_close(gradient_times_attention({"l": A}, {"l": gradient})["l"], torch.tensor([[[1.0, 1.5]]]))  # (1 + 1)/2, (0 + 3)/2
+    apart = gradient_times_attention({"l": A}, {"l": gradient}, per_head=True)["l"]
+    assert_close(apart, torch.tensor([[[[1.0, 0.0]], [[1.0, 3.0]]]]))
+
+
+def test_relevance_solved_by_hand():
+    """Layer 1: token 1 looks at token 0 with ½. Layer 2: token 1 looks at itself with ¼."""
+    first = torch.tensor([[[[0.0, 0.0], [0.5, 0.0]]]])
+    second = torch.tensor([[[[0.0, 0.0], [0.0, 0.25]]]])
+    ones = dict.fromkeys("ab", torch.ones(1, 1, 2, 2))
+    # I, then [[1, 0], [½, 1]], then plus ¼ of its row 1 in row 1
+    assert_close(relevance({"a": first, "b": second}, ones), torch.tensor([[[1.0, 0.0], [0.625, 1.25]]]))
+    assert_close(relevance({"b": second, "a": first}, ones), torch.tensor([[[1.0, 0.0], [0.5, 1.25]]]))
+
+
+def test_cross_relevance_solved_by_hand():
+    """One query asks two places, of which the second has looked at the first."""
+    image = torch.tensor([[[[0.0, 0.0], [0.5, 0.0]]]])  # (1, 1, 2, 2)
+    asks = torch.tensor([[[[0.2, 0.8]]]])  # (1, 1, 1, 2)
+    R = cross_relevance(
+        {"encoder": image, "cross": asks},
+        {"encoder": torch.ones_like(image), "cross": torch.ones_like(asks)},
+        {"encoder": ("image", "image"), "cross": ("query", "image")},
+    )
+    # R - I of the picture is [[0, 0], [½, 0]], its rows normalised [[0, 0], [1, 0]]: (0.2, 0.8) [[1, 0], [1, 1]]
+    assert_close(R["query", "image"], torch.tensor([[[1.0, 0.8]]]))
+    assert_close(R["image", "image"], torch.tensor([[[1.0, 0.0], [0.5, 1.0]]]))
+    assert_close(R["query", "query"], torch.ones(1, 1, 1))
+    assert_close(R["image", "query"], torch.zeros(1, 2, 1))
+
+
+def test_cross_relevance_follows_the_rules_of_the_paper_one_by_one():
+    """Two streams that ask each other and themselves; the paper's equations 5 to 11 in NumPy, a picture at a time."""
+    torch.manual_seed(0)
+    sizes, order = {"a": 3, "b": 5}, [("a", "a"), ("b", "b"), ("a", "b"), ("b", "a"), ("a", "a"), ("a", "b")]
+    maps = {str(i): torch.rand(B, HEADS, sizes[s], sizes[t], dtype=torch.float64) for i, (s, t) in enumerate(order)}
+    gradients = {name: torch.randn_like(weights) for name, weights in maps.items()}
+    R = cross_relevance(maps, gradients, dict(zip(maps, order)))
+
+    def bar(R):
+        hat = R - np.eye(len(R))
+        return np.divide(hat, hat.sum(1, keepdims=True), where=hat.sum(1, keepdims=True) > 0, out=np.zeros_like(hat)) + np.eye(
+            len(R)
+        )
+
+    for sample in range(B):
+        own = {(s, t): np.eye(sizes[s]) if s == t else np.zeros((sizes[s], sizes[t])) for s in sizes for t in sizes}
+        for name, (s, t) in zip(maps, order):
+            A = np.maximum(0, (maps[name] * gradients[name])[sample].numpy()).mean(0)  # equation 5
+            if s == t:
+                other = "b" if s == "a" else "a"
+                own[s, s], own[s, other] = own[s, s] + A @ own[s, s], own[s, other] + A @ own[s, other]  # 6, 7
+            else:
+                added = bar(own[s, s]).T @ A @ bar(own[t, t])  # 8 to 10
+                own[s, s], own[s, t] = own[s, s] + A @ own[t, s], own[s, t] + added  # 11
+        for pair, expected in own.items():
+            np.testing.assert_allclose(R[pair][sample].numpy(), expected, rtol=1e-12)
+
+
+def test_one_stream_is_plain_relevance_and_nothing_is_changed():
+    maps = random_maps()
+    gradients = {name: torch.randn_like(weights) for name, weights in maps.items()}
+    before = {name: weights.clone() for name, weights in maps.items()}
+    R = torch.eye(N, dtype=torch.float64).expand(B, N, N)
+    for name in maps:
+        R = R + gradient_times_attention(maps, gradients)[name] @ R
+    assert_close(relevance(maps, gradients), R)
+    assert all(torch.equal(maps[name], before[name]) for name in maps)
+
+
+def test_relevance_rejections():
+    A = torch.ones(1, 2, 3, 4)
+    with pytest.raises(ValueError, match="maps is empty"):
+        gradient_times_attention({}, {})
+    with pytest.raises(ValueError, match=r"gradients must be of the same layers as maps, got \['b'\] for \['a'\]"):
+        gradient_times_attention({"a": A}, {"b": A})
+    with pytest.raises(ValueError, match=r"got \(1, 2, 3, 4\) and \(1, 2, 3, 3\) for 'a'"):
+        gradient_times_attention({"a": A}, {"a": A[..., :3]})
+    with pytest.raises(ValueError, match="'tokens' cannot have 3 tokens and 4 in 'a'"):
+        relevance({"a": A}, {"a": A})
+    with pytest.raises(ValueError, match="streams does not say who attends to whom in 'a'"):
+        cross_relevance({"a": A}, {"a": A}, {})
