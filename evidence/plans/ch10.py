@@ -8,30 +8,34 @@ RECIPE = "drafts/10_generation.ipynb"
 SEEDS = (1, 2, 3, 4, 5)
 FEWER = SEEDS[:3]
 TUNING_SEED = 0
-STEPS = {"digits": 1_250, "twins": 1_500, "plane": 1_500}  # of tuning and report alike; four times as many in LONGER
+# Of tuning and report alike; four times as many in LONGER. A task has a grid of learning rates of its own.
+STEPS = {"digits": 1_250, "ways": 1_250, "peer": 1_250, "patches": 1_250, "twins": 1_500, "plane": 1_500}
 VALIDATION = {"split": "validation", "scene_seed": 900}  # the second is where drawing begins: the seed of its noise
 TEST = {"split": "test", "scene_seed": 950}
 
 AXES = {"lr": (0.003, 0.01, 0.03)}
 BEST = "attention + local path"
-DESIGNS = ("attention", BEST, "convolution", "local path alone", "no mixing", "diffusers")
-WAYS = ("flow v", "DDPM x", "DDPM noise")  # with the best design
-TWINS = ("attention", "convolution", "convolution, 5 × 5", "convolution, 3 × 15", "no mixing")
+DESIGNS = ("attention", BEST, "convolution", "local path alone", "no mixing")
+PEER = "diffusers"
+WAYS = ("flow v", "matched x", "DDPM noise")  # with the best design; the second differs from it in the path alone
+TWINS = ("attention", BEST, "convolution", "convolution, 5 × 5", "convolution, 3 × 15")
 DIMS, PATCHES = (2, 16, 64, 256), (7, 14)
+PLANES = ("x", "v", "v + skip")  # the third need not carry the noise through its width
 DRAWN = 1_000  # twins
 
 
 def models():
     """{group: settings that make it what it is}, all that is trained and tuned."""
     found = {f"digits: {kind}": {"task": "digits", "kind": kind} for kind in DESIGNS}
-    found |= {f"digits: {way}": {"task": "digits", "kind": BEST, "learns": way} for way in WAYS}
+    found[f"digits: {PEER}"] = {"task": "peer", "kind": PEER}
+    found |= {f"digits: {way}": {"task": "ways", "kind": BEST, "learns": way} for way in WAYS}
     for size in PATCHES:
         for predicts in ("x", "v"):
-            how = {"task": "digits", "kind": BEST, "learns": f"flow {predicts}", "size": size}
+            how = {"task": "patches", "kind": BEST, "learns": f"flow {predicts}", "size": size}
             found[f"patches: {size} px, {predicts}"] = how
     found |= {f"twins: {kind}": {"task": "twins", "kind": kind} for kind in TWINS}
     for size in DIMS:
-        found |= {f"plane: {predicts}, {size}": {"task": "plane", "kind": predicts, "size": size} for predicts in ("x", "v")}
+        found |= {f"plane: {kind}, {size}": {"task": "plane", "kind": kind, "size": size} for kind in PLANES}
     return found
 
 
@@ -39,11 +43,14 @@ LONGER = (  # four times the steps, with the settings that were best for the sho
     "digits: attention",
     f"digits: {BEST}",
     "digits: convolution",
+    "digits: local path alone",
     "patches: 14 px, v",
     "twins: attention",
+    f"twins: {BEST}",
     "twins: convolution, 5 × 5",
     "twins: convolution, 3 × 15",
 )
+LONGER_SEEDS = (1,)
 
 
 def plan(runs):
@@ -53,19 +60,25 @@ def plan(runs):
         runs: those that are done; what was tuned is read from them.
     """
     known = models()
-    grid, best = tune(runs, list(known), AXES, worth, margin=standard_error, then=lambda run: -run["scores"]["loss"])
+    grids, best = {}, {}
+    for task in STEPS:
+        groups = [group for group, how in known.items() if how["task"] == task]
+        how = {"margin": standard_error, "then": lambda run: -run["scores"]["loss"]}
+        grids[task], tuned = tune(runs, groups, AXES, worth, **how)
+        best |= tuned
     for group, how in known.items():
-        for setting in grid:
+        task = how["task"]
+        for setting in grids[task]:
             yield entry("tuning", group, TUNING_SEED, how, setting, VALIDATION)
-        kind = group.partition(":")[0]
-        part = "report" if kind in ("digits", "twins") else kind  # patches and dimensions change a model's size
+        part = task if task in ("patches", "plane") else "report"  # patches and dimensions change a model's size
         extra = {"solvers": True} if group == f"digits: {BEST}" else {}
-        for seed in FEWER if "learns" in how or how["kind"] == "diffusers" else SEEDS:
+        for seed in SEEDS if task in ("digits", "twins") else FEWER:
             yield entry(part, group, seed, how | extra, best[group], TEST)
     for group in LONGER:
-        yield entry("attempt", f"{group}, longer", 1, known[group], best[group], TEST, times=4)
+        for seed in LONGER_SEEDS:
+            yield entry("attempt", f"{group}, longer", seed, known[group], best[group], TEST, times=4)
     for seed in SEEDS:  # nothing is learned
-        for kind in ("real scans", "memory"):
+        for kind in ("real scans", "moved scans", "memory"):
             yield entry("untrained", f"digits: {kind}", seed, {"task": "untrained", "kind": kind}, {}, TEST)
         yield entry("untrained", "twins: real twins", seed, {"task": "twins", "kind": "real twins"}, {}, TEST, times=None)
     check = entry("check", "twins: attention", 1, known["twins: attention"], {"lr": 0.003}, TEST)
