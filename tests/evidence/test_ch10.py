@@ -160,7 +160,7 @@ def test_twins_that_agree_and_twins_that_do_not(chapter, monkeypatch):
     found = chapter.twin_worth(torch.zeros(6, 1, 14, 56), "validation")
     assert_close(found["agreement"], torch.tensor(4 / 6))
     assert_close(found["clear"], torch.tensor(4 / 6))
-    assert_close(found["agreement, clear"], torch.tensor(3 / 4))
+    assert_close(found["clear and agreeing"], torch.tensor(3 / 6))
 
 
 def test_a_skip_carries_the_point_past_the_network(chapter):
