@@ -1,6 +1,7 @@
 """Cued visual search: name the digit that has the colour of the square."""
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,6 +57,61 @@ def cued_search(n, *, seed, split="train", size=32, cells=4, digits=6, backgroun
     Raises:
         ValueError: for an argument outside its range.
     """
+    drawn, rng = _drawn(n, seed, split, size, cells, digits, background, noise)
+    return _painted(drawn, rng)
+
+
+def cued_pairs(n, *, seed, change="cue", split="test", size=32, cells=4, digits=6, background="photo", noise=0.03):
+    """n pairs of pictures for cued visual search that differ in one thing, and in the answer: all else is equal, to the grain.
+
+    Args:
+        n, seed, split, size, cells, background, noise: as for `cued_search`; the first of each pair is what it makes of them.
+        change: "cue": the cue has the colour of a digit that shows something else; "digit": in the place of the digit that is meant
+            stands another one, in the same colour; "other": the same with a digit that is not meant, so that the answer stays.
+        digits: as for `cued_search`, at least 2.
+
+    Returns:
+        Two `CuedSearch`: the pictures, and their twins.
+
+    Raises:
+        ValueError: for an argument outside its range, or a picture in which all digits are the same.
+    """
+    check_choice("change", change, ("cue", "digit", "other"))
+    drawn, rng = _drawn(n, seed, split, size, cells, check_whole("digits", digits, 2), background, noise)
+    rows, labels = np.arange(len(drawn.which)), digit_scans(split)[1]
+    shown = labels[drawn.which]  # (n, K)
+    free = np.random.default_rng([seed, 1])  # rng must paint both alike
+    which, target = drawn.which.copy(), drawn.target.copy()
+    if change == "cue":
+        others = shown != shown[rows, target][:, None]
+        if not others.any(1).all():
+            raise ValueError(f"seed={seed} gives a picture in which all digits are the same: take another, or more digits")
+        target = np.where(others, free.random(others.shape), -1.0).argmax(1)
+    else:
+        changed = target if change == "digit" else (target + free.integers(1, shown.shape[1], len(rows))) % shown.shape[1]
+        fits = labels != shown[rows, changed][:, None]  # (n, scans)
+        which[rows, changed] = np.where(fits, free.random(fits.shape), -1.0).argmax(1)
+    twins = replace(drawn, which=which, target=target)
+    return _painted(drawn, copy.deepcopy(rng)), _painted(twins, rng)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What a batch of pictures shall show: cells of the K digits and of the cue, scans, colours, and which digit is meant."""
+
+    where: np.ndarray  # (n, K + 1); the last one is the cue's
+    which: np.ndarray  # (n, K)
+    colours: np.ndarray  # (n, K)
+    target: np.ndarray  # (n,)
+    split: str
+    size: int
+    cells: int
+    background: str
+    noise: float
+
+
+def _drawn(n, seed, split, size, cells, digits, background, noise):
+    """The `_Drawn` of these arguments, and the generator that paints it."""
     n = check_whole("n", n, 1)
     size = check_whole("size", size, 1)
     cells = check_whole("cells", cells, 2)
@@ -66,15 +122,20 @@ def cued_search(n, *, seed, split="train", size=32, cells=4, digits=6, backgroun
         raise ValueError(f"size must be a multiple of cells={cells} with cells of at least 8 px, got {size}")
 
     rng = generator(seed, split)
-    scans, scan_labels = digit_scans(split)
-    side, rows = size // cells, np.arange(n)
-    where = drawing.without_repetition(n, K + 1, cells**2, rng)  # the last one is the cue's
-    which = rng.integers(len(scans), size=(n, K))
+    where = drawing.without_repetition(n, K + 1, cells**2, rng)
+    which = rng.integers(len(digit_scans(split)[0]), size=(n, K))
     colours = drawing.without_repetition(n, K, len(COLOURS), rng)
     target = rng.integers(K, size=n)
+    return _Drawn(where, which, colours, target, split, size, cells, background, noise), rng
+
+
+def _painted(drawn, rng):
+    where, which, target, cells, size = drawn.where, drawn.which, drawn.target, drawn.cells, drawn.size
+    scans, scan_labels = digit_scans(drawn.split)
+    (n, K), rows, side = which.shape, np.arange(len(which)), size // cells
     corners = np.stack([where % cells, where // cells], -1) * side  # (n, K + 1, 2) px
 
-    images = drawing.backgrounds(n, size, size, background, split, rng)
+    images = drawing.backgrounds(n, size, size, drawn.background, drawn.split, rng)
     target_masks = np.zeros((n, size, size), bool)
     for k in range(K):
         sides = side * rng.uniform(0.95, 1.05, n)
@@ -82,16 +143,16 @@ def cued_search(n, *, seed, split="train", size=32, cells=4, digits=6, backgroun
         ink = drawing.rotate_and_scale(scans[which[:, k]], sides, angles, shifts)  # (n, S, S)
         margin = (ink.shape[1] - side) // 2
         ink = drawing.paste(ink, corners[:, k] - margin, size, size)
-        drawing.blend(images, ink, PALETTE[colours[:, k]])
+        drawing.blend(images, ink, PALETTE[drawn.colours[:, k]])
         target_masks |= (ink > 0.5) & (target == k)[:, None, None]
 
-    cue_colours = PALETTE[colours[rows, target]]
+    cue_colours = PALETTE[drawn.colours[rows, target]]
     inset = max(1, side // 8)
     square = np.pad(np.ones((side - 2 * inset,) * 2, np.float32), inset)
     squares = np.broadcast_to(square, (n, side, side))
     drawing.blend(images, drawing.paste(squares, corners[:, K], size, size), cue_colours)
-    if noise:
-        images += noise * rng.standard_normal(images.shape, dtype=np.float32)
+    if drawn.noise:
+        images += drawn.noise * rng.standard_normal(images.shape, dtype=np.float32)
         np.clip(images, 0, 1, out=images)
 
     answers = scan_labels[which[rows, target]]

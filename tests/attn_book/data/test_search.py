@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from attn_book.data.search import EMPTY, cued_search
+from attn_book.data.search import EMPTY, cued_pairs, cued_search
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +66,50 @@ def test_cued_search_is_a_pure_function_of_its_arguments():
         assert_array_equal(getattr(first, name), getattr(again, name))
     assert (first.images != cued_search(30, seed=7, background="photo").images).any((1, 2, 3)).all()
     assert (first.images != cued_search(30, seed=6, background="photo", split="test").images).any((1, 2, 3)).all()
+
+
+def cells_of(images):
+    """(n, 16, 3, 8, 8)"""
+    return images.reshape(-1, 3, 4, 8, 4, 8).transpose(0, 2, 4, 1, 3, 5).reshape(-1, 16, 3, 8, 8)
+
+
+@pytest.mark.parametrize("change", ["cue", "digit", "other"])
+def test_twins_differ_in_one_thing(change):
+    first, twins = cued_pairs(200, seed=9, change=change)
+    assert_array_equal(first.images, cued_search(200, seed=9, split="test").images)
+    rows = np.arange(200)
+    for name in ("cue_cell", "target_cell") if change != "cue" else ("cue_cell",):
+        assert_array_equal(getattr(twins, name), getattr(first, name))
+    others = first.cell_labels.copy(), twins.cell_labels.copy()
+    for labels in others:
+        labels[rows, first.cue_cell] = EMPTY
+    relabelled = others[0] != others[1]
+    if change == "other":
+        assert_array_equal(twins.answers, first.answers)
+        assert not relabelled[rows, first.target_cell].any() and not relabelled[rows, first.cue_cell].any()
+    else:
+        assert (twins.answers != first.answers).all()
+    differs = np.abs(cells_of(first.images) - cells_of(twins.images)).max((2, 3, 4))  # (200, 16)
+    if change == "cue":
+        assert not relabelled.any()
+        allowed = np.arange(16) == first.cue_cell[:, None]
+        assert (twins.target_cell != first.target_cell).all() and (differs[allowed] > 0.1).all()
+        assert (differs[~allowed] == 0).all()
+    else:
+        assert_array_equal(relabelled.sum(1), 1)
+        changed = np.nonzero(relabelled)[1]
+        assert (changed == first.target_cell).all() if change == "digit" else (changed != first.target_cell).all()
+        assert (differs[rows, changed] > 0.1).all()
+        y, x = np.divmod(np.arange(16), 4)
+        near = np.maximum(np.abs(y - y[changed][:, None]), np.abs(x - x[changed][:, None])) <= 1
+        assert (differs[~near] == 0).all()  # ink may reach a pixel or so into the next cell
+        assert (differs[near & (np.arange(16) != changed[:, None])] > 0.1).mean() < 0.2
+
+
+def test_pairs_are_refused():
+    with pytest.raises(ValueError, match="change must be one of cue, digit, other; got 'both'"):
+        cued_pairs(2, seed=0, change="both")
+    with pytest.raises(ValueError, match="digits must be a whole number of at least 2, got 1"):
+        cued_pairs(2, seed=0, digits=1)
+    with pytest.raises(ValueError, match="seed=0 gives a picture in which all digits are the same"):
+        cued_pairs(500, seed=0, digits=2)
