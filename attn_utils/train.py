@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
+from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
 from attn_utils.device import seeded
+from attn_utils.parallel import WAYS, Alone, here, join, mean_over_processes, recomputed, share_buffers
+from attn_utils.schedule import parameter_groups, warmup_cosine
 
 
 @dataclass
@@ -66,6 +67,11 @@ def fit(
     seed: int = 0,
     device: torch.device | str | None = None,
     precision: str = "full",
+    accumulate: int = 1,
+    recompute: bool = False,
+    parallel: str | None = None,
+    checkpoint: Path | str | None = None,
+    checkpoint_every: int | None = None,
     on_step: Callable | None = None,
     validate: Callable | None = None,
     progress: bool | None = None,
@@ -81,12 +87,18 @@ def fit(
     Modules that the caller put in eval mode in a model that is in train mode, such as a frozen batch norm, stay in eval mode.
     A model that is in eval mode throughout (a new `fit` after a first) is put in train mode throughout.
 
-    Under `torch.distributed` (an initialised process group; with CUDA, call `torch.cuda.set_device` first) every process
-    calls `fit` with the same arguments. All start from the parameters of process 0, each takes its share of every batch,
-    and `DistributedDataParallel` averages the gradients. When `loss` is a mean over samples, the result is that of one
-    process up to rounding, dropout and batch norm aside: these see a share of the batch, and the running statistics are
-    those of process 0. What is wrapped is the whole loss, so `loss` gets the model itself here too: it may call it as
-    often as it likes, and use its attributes and methods. Ctrl-C is not caught: it ends each process.
+    Several processes train one model when each calls `fit` with the same arguments and `parallel`; `torchrun` starts them. All
+    start from the parameters of process 0, each takes its share of every batch, and gradients are averaged (`attn_utils.parallel`).
+    When `loss` is a mean over samples, the result is that of one process up to rounding, dropout and batch norm aside: these
+    see a share of the batch, and the running statistics are those of process 0. What is wrapped is the whole loss, so `loss` gets
+    the model itself here too: it may call it as often as it likes, and use its attributes and methods. With "shard", though, weights
+    inside a block can be used through the block alone, every process must use the same ones, and after an error the model is left in
+    shards. Ctrl-C is not caught: it ends each process.
+
+    With `checkpoint`, `fit` saves all that it needs to go on, and a later call with the same arguments goes on after the newest
+    checkpoint (`attn_utils.checkpoint`): on as many processes it ends with the same bits as a run that was never interrupted, on another
+    number with the same up to rounding and dropout. Ctrl-C then waits for the step, which is saved. What `loss` or `on_step` keep for
+    themselves (a moving average, a generator of their own) is not saved.
 
     Args:
         model: the module to train, in place; it is left in eval mode.
@@ -94,7 +106,8 @@ def fit(
         loss: called as loss(model, *batch); returns a scalar tensor, or (scalar tensor, {name: number to keep}), with the
             same names on every process.
         epochs, steps: how long to train; exactly one of them.
-        batch_size: samples per step, over all processes (and a multiple of their number); above the length of the data it is that length.
+        batch_size: samples per step, over all processes and parts (and a multiple of their number); above the length of the data it is
+            that length.
         lr: highest learning rate.
         weight_decay: of AdamW, for weights alone (`parameter_groups`). β₁ and β₂ stay at 0.9 and 0.999.
         warmup: share of the steps during which the learning rate rises, 0 to 1.
@@ -103,7 +116,14 @@ def fit(
         device: where to train; None means where the model is.
         precision: "full" for that of the model, or "bf16": then `torch.autocast` has the matrix products of `loss` done in bfloat16;
             parameters, gradients and the optimiser stay as they are, and `validate` computes in full.
-        on_step: called as on_step(step, model) after each step, counted from 1.
+        accumulate: parts that each process takes its samples of a batch in, one after the other, for the memory of one part; the
+            gradient is their mean, so that of the whole batch up to rounding.
+        recompute: keep only the inputs of the model's blocks, and compute each a second time in backward (`parallel.recomputed`).
+        parallel: None for this process alone (or, where `torch.distributed` is initialised, as "replicate"); "replicate" or "shard" for
+            all processes that torchrun started: each holds the whole model (DistributedDataParallel) or its share of it (FSDP2).
+        checkpoint: folder for checkpoints, the same on every process; None for none.
+        checkpoint_every: steps from one checkpoint to the next; None for one after each pass through the data. The end is saved, too.
+        on_step: called as on_step(step, model) after each step, counted from 1. What it changes in weights in shards is lost.
         validate: called as validate(model) after each pass through the data and at the end, in eval mode without
             gradients; returns a dict, kept in `History.validation`.
         progress: show a progress bar; None shows it only when a person is watching (see `person_is_watching`).
@@ -112,8 +132,9 @@ def fit(
         The `History`.
 
     Raises:
-        ValueError: arguments that do not fit, or nothing to train; the error names them.
+        ValueError: arguments that do not fit, a checkpoint of another model or run, or nothing to train; the error names them.
         FloatingPointError: the loss became NaN or infinite; the error names the step.
+        OSError: a checkpoint could not be written, for one because the disk is full (those before it stay), or not be read.
 
     >>> x = torch.linspace(-1, 1, 64)[:, None]
     >>> model, error = nn.Linear(1, 1), lambda model, x, y: (model(x) - y).square().mean()
@@ -122,133 +143,117 @@ def fit(
     (200, True)
     """
     n = _common_length(data)
-    rank, processes = (dist.get_rank(), dist.get_world_size()) if _distributed() else (0, 1)
-    batch_size = _whole("batch_size", batch_size)
-    if batch_size % processes:
-        raise ValueError(f"batch_size must be a multiple of the {processes} processes, got {batch_size}")
-    if n < processes:
-        raise ValueError(f"data must hold a sample for each of the {processes} processes, got {n}")
-    batch_size = min(batch_size, n - n % processes)
+    device = _device(device, model, data)
+    if parallel not in (None, *WAYS):
+        raise ValueError(f'parallel must be None, "replicate" or "shard", got {parallel!r}')
+    rank, processes = join(device) if parallel else here()
+    if parallel and processes > 1 and device.type == "cuda":
+        device = torch.device("cuda", torch.cuda.current_device())
+    batch_size, accumulate = _whole("batch_size", batch_size), _whole("accumulate", accumulate)
+    parts = processes * accumulate
+    in_parts = f"the {processes} processes" + f" × {accumulate} parts" * (accumulate > 1)
+    if batch_size % parts:
+        raise ValueError(f"batch_size must be a multiple of {in_parts}, got {batch_size}")
+    if n < parts:
+        raise ValueError(f"data must hold a sample for each of {in_parts}, got {n}")
+    batch_size = min(batch_size, n - n % parts)
     if (epochs is None) == (steps is None):
         raise ValueError(f"give either epochs or steps, got epochs={epochs} and steps={steps}")
     steps_per_epoch = n // batch_size
     steps = _whole("epochs", epochs) * steps_per_epoch if steps is None else _whole("steps", steps)
+    every = steps_per_epoch if checkpoint_every is None else _whole("checkpoint_every", checkpoint_every)
     if not 0.0 <= warmup <= 1.0:
         raise ValueError(f"warmup must be a share of the steps, between 0 and 1, got {warmup}")
     if precision not in ("full", "bf16"):
         raise ValueError(f'precision must be "full" or "bf16", got {precision!r}')
     seed = operator.index(seed)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    if not parameters:
+    if not any(p.requires_grad for p in model.parameters()):
         raise ValueError(f"model has nothing to train: no parameter of this {type(model).__name__} requires a gradient")
-    device = _device(device, model, data)
 
     model.to(device)
     if not any(module.training for module in model.modules()):
         model.train()
-    compute = _Loss(model, loss)
-    if processes > 1:
-        compute = DistributedDataParallel(compute, find_unused_parameters=True)
-    optimizer = torch.optim.AdamW(parameter_groups(model, weight_decay), lr=lr)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: warmup_cosine(done + 1, steps, warmup))
     mixed = partial(torch.autocast, device.type, torch.bfloat16) if precision == "bf16" else nullcontext
-    history = History()
-    batches = _batches(n, batch_size, seed)
+    saved, waiting = None, nullcontext(lambda: False)
+    if checkpoint is not None:
+        from attn_utils.checkpoint import Checkpoints, asked_to_stop  # what they import takes half as long as PyTorch
+
+        settings = {"samples": n, "batch_size": batch_size, "steps": steps, "lr": float(lr), "weight_decay": float(weight_decay)}
+        settings |= {"warmup": float(warmup), "clip": clip and float(clip), "seed": seed, "precision": precision}
+        saved, waiting = Checkpoints(checkpoint, settings, rank, processes), asked_to_stop()
+    history, before = History(), 0.0
     progress = person_is_watching() if progress is None else progress
     start = time.perf_counter()
     try:
-        with tqdm(total=steps, disable=not progress or rank > 0, leave=False) as bar, seeded(seed + rank, device):
-            for step in range(1, steps + 1):
-                index = next(batches)[rank::processes]
-                batch = [tensor[index.to(tensor.device)].to(device) for tensor in data]
-                with mixed():
-                    value, numbers = compute(*batch)
+        with (
+            tqdm(total=steps, disable=not progress or rank > 0, leave=False) as bar,
+            seeded(seed + rank, device),
+            recomputed(model) if recompute else nullcontext(),
+            waiting as stop_is_asked,
+        ):
+            team = (WAYS[parallel or "replicate"] if processes > 1 else Alone)(model, loss, device)
+            parameters = [p for p in model.parameters() if p.requires_grad]  # after sharding, which makes others of them
+            optimizer = torch.optim.AdamW(parameter_groups(model, weight_decay), lr=lr)
+            done = 0
+            if saved is not None:
+                done, kept = saved.restore(model, optimizer, device)
+                history = kept or history
+                before = history.seconds
+                bar.update(done)
+            batches = islice(_batches(n, batch_size, seed), done, None)
+            for step in range(done + 1, steps + 1):
+                for group in optimizer.param_groups:
+                    group["lr"] = lr * warmup_cosine(step, steps, warmup)
                 optimizer.zero_grad()
-                value.backward()
-                value, *kept = _mean_over_processes([value.item(), *numbers.values()], processes, device)
+                measured = []
+                for part, index in enumerate(next(batches)[rank::processes].chunk(accumulate), start=1):
+                    batch = [tensor[index.to(tensor.device)].to(device) for tensor in data]
+                    with team.part(last=part == accumulate):
+                        with mixed():
+                            value, numbers = team.compute(*batch)
+                        (value / accumulate).backward()
+                    measured.append([value.item(), float(stop_is_asked()), *numbers.values()])
+                means = measured[0] if accumulate == 1 else [sum(column) / accumulate for column in zip(*measured, strict=True)]
+                value, stop, *kept = mean_over_processes(means, processes, device)
                 if not math.isfinite(value):
                     raise FloatingPointError(
-                        f"the loss is {value} at step {step} of {steps} (lr {schedule.get_last_lr()[0]:.1e}): "
+                        f"the loss is {value} at step {step} of {steps} (lr {group['lr']:.1e}): "
                         "try a lower lr, or clip=1.0, and look for NaN in the data"
                     )
                 if clip is not None:
                     nn.utils.clip_grad_norm_(parameters, clip)
                 optimizer.step()
                 history.loss.append(value)
-                history.lr.append(schedule.get_last_lr()[0])
+                history.lr.append(group["lr"])
                 for name, number in zip(numbers, kept, strict=True):
                     history.metrics.setdefault(name, []).append(number)
-                schedule.step()
                 bar.update()
                 if progress and step % 10 == 0:
                     bar.set_postfix(loss=f"{np.mean(history.loss[-50:]):.3f}")
                 if on_step is not None:
-                    on_step(step, model)
-                if step % steps_per_epoch == 0 or step == steps:
-                    if processes > 1:
-                        _share_buffers(model)
-                    if validate is not None:
-                        with _evaluating(model):
-                            history.validation.append((step, validate(model)))
+                    with team.whole():
+                        on_step(step, model)
+                at_end = step % steps_per_epoch == 0 or step == steps
+                to_save = saved is not None and (step % every == 0 or step == steps or stop)
+                if processes > 1 and (at_end or to_save):
+                    share_buffers(model)
+                if at_end and validate is not None:
+                    with team.whole(), _evaluating(model):
+                        history.validation.append((step, validate(model)))
+                if to_save:
+                    history.seconds = before + time.perf_counter() - start
+                    saved.save(step, model, optimizer, history, device)
+                if stop:
+                    raise KeyboardInterrupt
+            team.finish()
     except KeyboardInterrupt:
         if processes > 1:  # the others may be one step further, and would wait for this one for ever
             raise
         history.interrupted = True
     finally:
         model.eval()
-        history.seconds = time.perf_counter() - start
+        history.seconds = before + time.perf_counter() - start
     return history
-
-
-def warmup_cosine(step: int, steps: int, warmup: float) -> float:
-    """Learning rate of a step as a share of the highest: a cosine up, then a cosine down.
-
-    With the peak at step p = max(1, round(warmup · steps)), where it is 1::
-
-        (1 − cos(π step / p)) / 2                        up to p
-        (1 + cos(π (step − p) / (steps + 1 − p))) / 2    after it
-
-    It would be 0 one step before the first and one after the last, so that no step is wasted, however few there are.
-
-    Args:
-        step: counted from 1.
-        steps: how many there are.
-        warmup: share of the steps up to the peak, 0 to 1.
-
-    Returns:
-        A number between 0 and 1.
-
-    Source: the cosine of SGDR, arXiv:1608.03983, equation 5, without restarts, after a warm-up. Close to PyTorch's
-    `OneCycleLR`, which begins at 1/25 and ends at 4·10⁻⁶ of the highest rate, and moves β₁ the other way.
-    """
-    peak = max(1, round(warmup * steps))
-    angle = 1 - step / peak if step <= peak else (step - peak) / (steps + 1 - peak)
-    return (1 + math.cos(math.pi * angle)) / 2
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """The trainable parameters in two groups for an optimiser: weights, which decay, and all others, which are spared.
-
-    A weight is what multiplies the input of a layer: a parameter of two or more axes with "weight" in its name, outside
-    norms and embeddings. So the rest is spared: biases, scales of norms, and what stands in a model as a bare parameter or
-    as an embedding (class tokens, queries, positions, tables of relative positions). Decay would pull those towards 0
-    where that makes nothing simpler.
-
-    Source: the usual rule for vision transformers. google-research/big_vision decays what is called "kernel" alone; timm
-    spares one-axis parameters and those that a model names in `no_weight_decay` (positions, class token, tables).
-    """
-    no_weight = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm)  # other norms have one axis
-    weights = {
-        id(parameter)
-        for module in model.modules()
-        for name, parameter in module.named_parameters(recurse=False)
-        if "weight" in name and parameter.ndim > 1 and not isinstance(module, no_weight)
-    }
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if id(p) in weights], "weight_decay": weight_decay},
-        {"params": [p for p in trained if id(p) not in weights], "weight_decay": 0.0},
-    ]
 
 
 def evaluate(
@@ -310,20 +315,6 @@ def person_is_watching() -> bool:
     return sys.stderr.isatty()
 
 
-class _Loss(nn.Module):
-    """The whole loss as one module: `DistributedDataParallel` around it sees one forward pass a step, whatever `loss` does."""
-
-    def __init__(self, model: nn.Module, loss: Callable):
-        super().__init__()
-        self.model = model
-        self.compute = partial(loss, model)  # not `loss` itself, which may be a module: its parameters are not to be trained
-
-    def forward(self, *batch: Tensor) -> tuple[Tensor, dict[str, float]]:
-        result = self.compute(*batch)
-        value, numbers = result if isinstance(result, tuple) else (result, {})
-        return value, {name: n.item() if isinstance(n, Tensor) else float(n) for name, n in numbers.items()}
-
-
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode and no gradients; afterwards each module is in the mode it was in."""
@@ -371,21 +362,3 @@ def _batches(n: int, batch_size: int, seed: int) -> Iterator[Tensor]:
     while True:
         order = torch.randperm(n, generator=generator, device="cpu")  # whatever PyTorch's default device is
         yield from order[: n - n % batch_size].split(batch_size)
-
-
-def _distributed() -> bool:
-    return dist.is_available() and dist.is_initialized()
-
-
-def _mean_over_processes(numbers: list[float], processes: int, device: torch.device) -> list[float]:
-    if processes == 1:
-        return numbers
-    total = torch.tensor(numbers, dtype=torch.float64, device=device)
-    dist.all_reduce(total)
-    return (total / processes).tolist()
-
-
-def _share_buffers(model: nn.Module) -> None:
-    """Running statistics of process 0 for all, so that every process holds the same model."""
-    for buffer in model.buffers():
-        dist.broadcast(buffer, src=0)

@@ -57,7 +57,10 @@ ALLOWED = {
     "attn_utils.patching": "torch .attention .edit .record .shapes",
     "attn_utils.faithfulness": "numpy scipy torch .shapes",
     "attn_utils.device": "numpy torch",
-    "attn_utils.train": "numpy torch tqdm .device",
+    "attn_utils.schedule": "torch",
+    "attn_utils.parallel": "torch",
+    "attn_utils.checkpoint": "torch",
+    "attn_utils.train": "numpy torch tqdm .checkpoint .device .parallel .schedule",
     "attn_utils.cost": "numpy torch",
     # attn_book
     "attn_book": "",

@@ -9,7 +9,8 @@ from torch.testing import assert_close
 
 from attn_utils.deformable import ObjectQueries
 from attn_utils.grid_attention import RelativeAttention
-from attn_utils.train import evaluate, fit, parameter_groups, person_is_watching, warmup_cosine
+from attn_utils.schedule import parameter_groups, warmup_cosine
+from attn_utils.train import evaluate, fit, person_is_watching
 from attn_utils.vit import vit_mini
 
 

@@ -1,4 +1,4 @@
-"""Two processes that train together learn what one does, stop together, and leave nothing behind."""
+"""Two processes that train together learn what one does, go on where they stopped, stop together, and leave nothing behind."""
 
 import os
 import runpy
@@ -34,11 +34,24 @@ def run_together(program, folder, *, processes=2, timeout=240.0):
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    """What each of two processes found, {case: result} each."""
+def folder(tmp_path_factory):
+    """Where the two work; one process was here before them, and crashed."""
     folder = tmp_path_factory.mktemp("pair")
+    assert CASES["run"](folder / "one", crash_at=13, dropout=0.0) is None
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pair(folder):
+    """What each of two processes found, {case: result} each."""
     assert run_together(PROGRAM, folder) == [0, 0]
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The same on one process: steps of a stack of blocks, and a run that was never interrupted."""
+    return CASES["gradients_of_each_step"](CASES["Stack"]()), CASES["run"](None, dropout=0.0)
 
 
 @needs_gloo
@@ -51,6 +64,83 @@ def test_two_processes_learn_what_one_does(pair, case):
     alone["metrics"].pop("samples", None)
     assert first["metrics"].pop("samples", [4.0] * 20) == [4.0] * 20
     assert_close(first, alone, rtol=1e-4, atol=1e-5)
+
+
+@needs_gloo
+@pytest.mark.parametrize("way", CASES["STACKED"])
+def test_gradients_are_those_of_one_process(pair, alone, way):
+    """Step after step, whole or in shards, in one part or several, kept or computed again."""
+    first, second = (results["stacked"][way] for results in pair)
+    assert_close(first, second, rtol=0, atol=0)
+    expected = alone[0]
+    if "clipped" in way:
+        expected = CASES["gradients_of_each_step"](CASES["Stack"](), clip=0.1)
+    assert len(first["gradients"]) == 6
+    assert first["gradients"][0].keys() == expected["gradients"][0].keys()
+    assert_close(first, expected, rtol=1e-5, atol=1e-6)
+
+
+@needs_gloo
+def test_after_sharded_training_the_model_is_an_ordinary_one(pair):
+    for rank, results in enumerate(pair):
+        found = results["ordinary_again"]
+        assert found["sharded inside"] == [3, 3]
+        assert found["kinds"] and found["parameters"] and found["tied"] and found["marks"]
+        assert found["hooks"] == 0
+        assert (found["alone"] is None) == (rank == 1)
+        assert found["copied"] == len(list(CASES["Stack"]().parameters()))
+
+
+@needs_gloo
+@pytest.mark.parametrize("way", ["replicate", "shard"])
+def test_a_run_that_crashed_goes_on_to_the_same_bits(pair, way):
+    """Dropout, an optimiser with moments, a changing learning rate, the middle of a pass."""
+    for results in pair:
+        whole, resumed = results[f"resumed, {way}"]
+        assert resumed["steps"] == 20
+        assert_close(resumed, whole, rtol=0, atol=0)
+
+
+@needs_gloo
+def test_without_the_random_state_the_bits_are_others(pair):
+    """The control of the last one: the same, but that it draws its dropout anew."""
+    whole, resumed = pair[0]["random state forgotten"]
+    assert resumed["lr"] == whole["lr"]
+    assert resumed["loss"][:10] == whole["loss"][:10]
+    assert resumed["loss"][10:] != whole["loss"][10:]
+    assert not all(torch.equal(whole["state"][name], resumed["state"][name]) for name in whole["state"])
+
+
+@needs_gloo
+@pytest.mark.parametrize("way", ["replicate", "shard"])
+def test_two_processes_go_on_where_one_stopped(pair, alone, way):
+    assert pair[0][f"taken from one, {way}"]["steps"] == 20
+    assert_close(pair[0][f"taken from one, {way}"], alone[1], rtol=1e-5, atol=1e-6)
+
+
+@needs_gloo
+def test_one_process_goes_on_where_two_with_shards_stopped(pair, folder, alone):
+    assert pair[0]["left for one"] is None
+    resumed = CASES["run"](folder / "two", dropout=0.0)
+    assert resumed["steps"] == 20
+    assert_close(resumed, alone[1], rtol=1e-5, atol=1e-6)
+
+
+@needs_gloo
+def test_a_full_disk_on_one_process_stops_both_and_spares_what_was_there(pair):
+    first, second = (results["full on one"] for results in pair)
+    assert first == second
+    message, left = first
+    assert "no checkpoint could be written at step 10: OSError: [Errno 28] No space left on device" in message
+    assert message.endswith("step-00000005")
+    assert left == ["step-00000005"]
+
+
+@needs_gloo
+def test_two_processes_reject_the_checkpoint_of_another_model(pair):
+    first, second = (results["of another model"] for results in pair)
+    assert first == second
+    assert "step-00000020 is of another model: " in first
 
 
 @needs_gloo
