@@ -33,6 +33,8 @@ def models():
         for predicts in ("x", "v"):
             how = {"task": "patches", "kind": BEST, "learns": f"flow {predicts}", "size": size}
             found[f"patches: {size} px, {predicts}"] = how
+    skip = {"task": "patches", "kind": f"{BEST}, skip", "learns": "flow v", "size": 14}
+    found["patches: 14 px, v + skip"] = skip
     found |= {f"twins: {kind}": {"task": "twins", "kind": kind} for kind in TWINS}
     for size in DIMS:
         found |= {f"plane: {kind}, {size}": {"task": "plane", "kind": kind, "size": size} for kind in PLANES}

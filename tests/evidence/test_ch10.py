@@ -68,8 +68,9 @@ def test_all_that_is_planned_can_be_built_and_is_of_one_size(chapter):
             chapter.PointNet(how["size"], skip="skip" in how["kind"])
         elif how["task"] == "twins":
             sizes["twins"].append(count_parameters(chapter.build_twins(how["kind"], 0)))
-        elif how["task"] in ("digits", "ways"):
-            sizes["digits"].append(count_parameters(chapter.build(how["kind"], 0)))
+        elif how["task"] != "peer":
+            part = how["task"] if how["task"] == "patches" else "digits"
+            sizes[part, how.get("size")].append(count_parameters(chapter.build(how["kind"], 0, how.get("size", 4))))
             chapter.loss_of(how.get("learns", "flow x"))
         assert group.partition(":")[0] in ("digits", "patches", "twins", "plane")
     for of in sizes.values():
@@ -161,6 +162,18 @@ def test_twins_that_agree_and_twins_that_do_not(chapter, monkeypatch):
     assert_close(found["agreement"], torch.tensor(4 / 6))
     assert_close(found["clear"], torch.tensor(4 / 6))
     assert_close(found["clear and agreeing"], torch.tensor(3 / 6))
+
+
+def test_a_drawing_network_with_a_skip_has_one_number_for_each_time(chapter):
+    plain, net = chapter.build(ch10.BEST, 0, 14), chapter.build(f"{ch10.BEST}, skip", 0, 14)
+    assert count_parameters(net) <= 1.01 * count_parameters(plain)
+    z, t, labels = torch.randn(3, 1, 28, 28), torch.tensor([0.1, 0.5, 0.5]), torch.tensor([3, 5, 10])
+    assert_close(net(z, t, labels), torch.zeros_like(z), rtol=0, atol=0)  # begins as the others do
+    torch.nn.init.normal_(net.skip[-1].weight)
+    factor = net(z, t, labels) / z
+    assert_close(factor, factor[..., :1, :1].expand_as(z))
+    assert_close(factor[1], factor[2])
+    assert (factor[0] - factor[1]).abs().min() > 1e-4
 
 
 def test_a_skip_carries_the_point_past_the_network(chapter):
