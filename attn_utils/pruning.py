@@ -34,7 +34,7 @@ def head_importance(model: nn.Module, data: Sequence[Tensor], loss: Callable, *,
     Raises:
         ValueError: a model without such a layer.
 
-    Source: Michel et al. 2019, arXiv:1905.10650, section 4. Differs from the paper: scores are not normalised within a layer.
+    Source: Michel et al. 2019, arXiv:1905.10650, section 4. Scores are as they come, not normalised within a layer.
     """
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, MultiHeadAttention)}
     if not layers:

@@ -8,13 +8,13 @@ import torch
 from attn_book import runs
 from attn_utils.attention import attention
 from attn_utils.masks import shifted_window
-from evidence.bench import cost, field_guide, mha_speed
+from evidence.bench import cost, field_guide, mha_speed, simplify
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     """All write, and the book reads, in a folder of the test's."""
-    for module in (cost, field_guide, mha_speed):
+    for module in (cost, field_guide, mha_speed, simplify):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(runs, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(sys, "argv", ["bench", "--repeats", "3"])
@@ -101,3 +101,50 @@ def test_windows_are_attention_under_their_mask():
 @pytest.mark.parametrize(("N", "sides"), [(256, (16, 16)), (512, (16, 32)), (16384, (128, 128))])
 def test_grids(N, sides):
     assert cost.grid(N) == sides
+
+
+# ---- what is left out of a trained network
+
+
+def test_everything_left_out_is_counted_and_timed(results, monkeypatch):
+    for name, value in {"PICTURES": 4, "STEPS": 2, "STEP_BATCH": 4}.items():
+        monkeypatch.setattr(simplify, name, value)
+    made = simplify.makers
+    few = (
+        "whole",
+        "heads −1",
+        "heads −6",
+        "merged 16",
+        "merged 48",
+        "merged 98",
+        "8 bits",
+        "4 bits",
+        "student",
+        *simplify.OTHERS,
+    )
+    monkeypatch.setattr(simplify, "makers", lambda model: {name: made(model)[name] for name in few})
+    monkeypatch.setattr(sys, "argv", ["bench", "--repeats", "1"])
+    simplify.main()
+    evidence = runs.load("simplify")
+    found = {row.group: {name: score.mean for name, score in row.scores.items()} for row in evidence.rows}
+    assert set(found) == set(few) | {f"a step: {kind}" for kind in simplify.LEARNING}
+    for name in few:
+        for end in ("", "_one"):
+            assert 0 < found[name][f"quartile_1{end}"] <= found[name][f"milliseconds{end}"] <= found[name][f"quartile_3{end}"]
+        assert min(found[name][count] for count in ("flops", "peak_bytes", "stored_bytes")) > 0
+    assert found["whole"]["of_whole_quartile_2"] == 1
+    assert found["heads −6"]["flops"] < found["heads −1"]["flops"] < found["whole"]["flops"]
+    assert found["merged 98"]["flops"] < found["merged 16"]["flops"]
+    assert found["4 bits"]["stored_bytes"] < found["8 bits"]["stored_bytes"] < 0.4 * found["whole"]["stored_bytes"]
+    assert found["8 bits"]["flops"] == found["whole"]["flops"]
+    assert all(0 <= found[name]["accuracy"] <= 1 for name in ("whole", *simplify.OTHERS))
+    planned = sorted(run["group"] for run in simplify.plan([]))
+    assert sorted(run["group"] for run in evidence.runs) == planned
+
+
+def test_networks_in_fewer_bits_answer_much_as_the_whole():
+    whole, images = simplify.chapter().build(3).eval(), simplify.pictures(5)
+    expected = whole(images)
+    for name in simplify.OTHERS:
+        off = (simplify.makers(whole)[name]()(images) - expected).norm() / expected.norm()
+        assert 0 < off < 0.1
