@@ -102,24 +102,28 @@ def planted_scenes(n: int, *, seed: int, look_alike: bool = False) -> PlantedSce
     return PlantedScenes(digits, hues)
 
 
-def planted_twins(n: int, *, seed: int, change: str = "cue") -> tuple[PlantedScenes, PlantedScenes]:
+def planted_twins(n: int, *, seed: int, change: str = "cue", look_alike: bool = False) -> tuple[PlantedScenes, PlantedScenes]:
     """Pairs of pictures that differ in one thing, and in the answer.
 
     Args:
-        n, seed: as in `planted_scenes`.
-        change: "cue": the cue has another hue; "digit": the digit in its hue is another one.
+        n, seed, look_alike: as in `planted_scenes`.
+        change: "cue": the cue has another hue; "digit": the digit in its hue is another one; "all": every digit is another one, and
+            the cue has another hue.
 
     Raises:
         ValueError: for an argument outside its range.
     """
-    check_choice("change", change, ("cue", "digit"))
-    scenes = planted_scenes(n, seed=seed)
+    check_choice("change", change, ("cue", "digit", "all"))
+    scenes = planted_scenes(n, seed=seed, look_alike=look_alike)
     rng, rows = np.random.default_rng([seed, 1]), np.arange(n)
     digits, hues = scenes.digits.copy(), scenes.hues.copy()
-    if change == "cue":
-        hues[rows, scenes.cue_cell] = (hues[rows, scenes.cue_cell] + rng.integers(1, HUES, n)) % HUES
+    steps = rng.integers(1, 10, n)
+    if change == "digit":
+        digits[rows, scenes.target_cell] = (digits[rows, scenes.target_cell] + steps) % 10
     else:
-        digits[rows, scenes.target_cell] = (digits[rows, scenes.target_cell] + rng.integers(1, 10, n)) % 10
+        hues[rows, scenes.cue_cell] = (hues[rows, scenes.cue_cell] + rng.integers(1, HUES, n)) % HUES
+    if change == "all":
+        digits = np.where((digits >= 0) & (digits < CUE), (digits + steps[:, None]) % 10, digits)
     return scenes, PlantedScenes(digits, hues)
 
 

@@ -62,12 +62,13 @@ def cued_search(n, *, seed, split="train", size=32, cells=4, digits=6, backgroun
 
 
 def cued_pairs(n, *, seed, change="cue", split="test", size=32, cells=4, digits=6, background="photo", noise=0.03):
-    """n pairs of pictures for cued visual search that differ in one thing, and in the answer: all else is equal, to the grain.
+    """n pairs of pictures for cued visual search that differ in one thing: all else is equal, to the grain.
 
     Args:
         n, seed, split, size, cells, background, noise: as for `cued_search`; the first of each pair is what it makes of them.
         change: "cue": the cue has the colour of a digit that shows something else; "digit": in the place of the digit that is meant
-            stands another one, in the same colour; "other": the same with a digit that is not meant, so that the answer stays.
+            stands another one, in the same colour; "other": the same with a digit that is not meant, so that the answer stays;
+            "all": every digit and the cue's colour, so that just the empty cells are alike.
         digits: as for `cued_search`, at least 2.
 
     Returns:
@@ -76,21 +77,21 @@ def cued_pairs(n, *, seed, change="cue", split="test", size=32, cells=4, digits=
     Raises:
         ValueError: for an argument outside its range, or a picture in which all digits are the same.
     """
-    check_choice("change", change, ("cue", "digit", "other"))
+    check_choice("change", change, ("cue", "digit", "other", "all"))
     drawn, rng = _drawn(n, seed, split, size, cells, check_whole("digits", digits, 2), background, noise)
     rows, labels = np.arange(len(drawn.which)), digit_scans(split)[1]
     shown = labels[drawn.which]  # (n, K)
     free = np.random.default_rng([seed, 1])  # rng must paint both alike
     which, target = drawn.which.copy(), drawn.target.copy()
-    if change == "cue":
+    if change in ("cue", "all"):
         others = shown != shown[rows, target][:, None]
         if not others.any(1).all():
             raise ValueError(f"seed={seed} gives a picture in which all digits are the same: take another, or more digits")
         target = np.where(others, free.random(others.shape), -1.0).argmax(1)
-    else:
-        changed = target if change == "digit" else (target + free.integers(1, shown.shape[1], len(rows))) % shown.shape[1]
-        fits = labels != shown[rows, changed][:, None]  # (n, scans)
-        which[rows, changed] = np.where(fits, free.random(fits.shape), -1.0).argmax(1)
+    another = (drawn.target + free.integers(1, shown.shape[1], len(rows))) % shown.shape[1]
+    for k in {"cue": [], "digit": [target], "other": [another], "all": range(shown.shape[1])}[change]:
+        fits = labels != shown[rows, k][:, None]  # (n, scans)
+        which[rows, k] = np.where(fits, free.random(fits.shape), -1.0).argmax(1)
     twins = replace(drawn, which=which, target=target)
     return _painted(drawn, copy.deepcopy(rng)), _painted(twins, rng)
 

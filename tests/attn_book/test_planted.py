@@ -98,6 +98,18 @@ def test_twins_differ_in_one_cell_and_in_the_answer(change):
             assert torch.equal(logits_of(planted(hops=hops, seed=1), one)[:, :10].argmax(1), one.answers)
 
 
+def test_twins_in_which_all_is_another():
+    scenes, twins = planted_twins(50, seed=4, change="all")
+    assert (
+        scenes.digits[(scenes.digits >= 0) & (scenes.digits < CUE)] != twins.digits[(twins.digits >= 0) & (twins.digits < CUE)]
+    ).all()
+    rows = torch.arange(50)
+    assert (scenes.hues[rows, scenes.cue_cell] != twins.hues[rows, scenes.cue_cell]).all()
+    assert ((scenes.digits == EMPTY) == (twins.digits == EMPTY)).all() and torch.equal(scenes.cue_cell, twins.cue_cell)
+    scenes, twins = planted_twins(50, seed=4, change="digit", look_alike=True)
+    assert ((scenes.digits == scenes.answers.numpy()[:, None]).sum(1) == 2).all()
+
+
 def looks(**options):
     """Attention of the model by layer, (60, heads, tokens, tokens)."""
     model = planted(**options)
@@ -132,7 +144,7 @@ def test_rejections():
         planted(hops=3)
     with pytest.raises(ValueError, match="sharpness"):
         planted(sharpness=-1)
-    with pytest.raises(ValueError, match="change must be one of cue, digit; got 'both'"):
+    with pytest.raises(ValueError, match="change must be one of cue, digit, all; got 'both'"):
         planted_twins(2, seed=0, change="both")
     with pytest.raises(ValueError, match="n must be"):
         planted_scenes(0, seed=0)

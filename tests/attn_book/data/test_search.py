@@ -106,8 +106,21 @@ def test_twins_differ_in_one_thing(change):
         assert (differs[near & (np.arange(16) != changed[:, None])] > 0.1).mean() < 0.2
 
 
+def test_twins_that_differ_in_all_but_the_ground():
+    first, twins = cued_pairs(200, seed=9, change="all")
+    rows = np.arange(200)
+    assert_array_equal(first.images, cued_search(200, seed=9, split="test").images)
+    assert_array_equal(twins.cue_cell, first.cue_cell)
+    empty = first.cell_labels == EMPTY
+    assert_array_equal(empty, twins.cell_labels == EMPTY)
+    relabelled = first.cell_labels != twins.cell_labels
+    relabelled[rows, first.cue_cell] = True  # there stands the answer, which may be the same by chance
+    assert_array_equal(relabelled, ~empty)
+    assert (first.cue_colours != twins.cue_colours).any(1).all()
+
+
 def test_pairs_are_refused():
-    with pytest.raises(ValueError, match="change must be one of cue, digit, other; got 'both'"):
+    with pytest.raises(ValueError, match="change must be one of cue, digit, other, all; got 'both'"):
         cued_pairs(2, seed=0, change="both")
     with pytest.raises(ValueError, match="digits must be a whole number of at least 2, got 1"):
         cued_pairs(2, seed=0, digits=1)
