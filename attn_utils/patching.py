@@ -132,7 +132,7 @@ def patch_tokens(model: nn.Module, layers: Sequence[str], images: Tensor, others
         (B, layers, N); `recovered` makes shares of it. It takes layers · N passes.
 
     Raises:
-        ValueError: a name that is no module.
+        ValueError: a name that is no module, or a module that returns something else than tokens.
 
     Source: Meng et al. 2022, arXiv:2202.05262, section 2.1, there with noise for the other run; with a second input that stays within
     the distribution, as here, Zhang & Nanda 2023, arXiv:2309.16042 (symmetric token replacement).
@@ -145,6 +145,7 @@ def patch_tokens(model: nn.Module, layers: Sequence[str], images: Tensor, others
         model(images)
     rows = []
     for name in layers:
+        check_shape(f"what layer {name!r} returns", kept[name], ("B", "N", "D"))
         answers = []
         for n in range(kept[name].shape[1]):
             at = torch.tensor([n], device=kept[name].device)

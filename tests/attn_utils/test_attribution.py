@@ -6,7 +6,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from attn_utils.attribution import attention_gradients, grad_cam, integrated_gradients, per_cell
-from attn_utils.vit import ViT
+from attn_utils.explain import cross_relevance
+from attn_utils.vit import Block, ViT
 
 B, CLASSES = 3, 7
 
@@ -63,6 +64,34 @@ def test_a_layer_that_does_not_count_has_gradient_zero(images):
     model = ViT(image_size=(6, 10), patch=2, classes=CLASSES, dim=12, depth=1, heads=3, readout="mean").double().eval()
     _, gradients = attention_gradients(model, images, lambda logits: 0 * images.sum((1, 2, 3)) + model.head.bias[0])
     assert_close(gradients["blocks.0.attention"], torch.zeros(B, 3, 15, 15, dtype=torch.float64))
+
+
+class Asks(nn.Module):
+    """Tokens that attend to themselves and then to a fixed context."""
+
+    def __init__(self):
+        super().__init__()
+        self.block = Block(12, heads=3, context_dim=4)
+        self.context = nn.Parameter(torch.randn(1, 7, 4))
+
+    def forward(self, x):
+        return self.block(x, context=self.context.expand(len(x), 7, 4))
+
+
+def test_relevance_of_a_context():
+    """A block with cross-attention: what the context counts for, from recorded maps; gradients of one answer only reach its own token."""
+    torch.manual_seed(0)
+    model, x = Asks().double().eval(), torch.randn(B, 5, 12, dtype=torch.float64)
+    maps, gradients = attention_gradients(model, x, lambda out: out[:, 2, 0])
+    assert list(maps) == ["block.attention", "block.cross"]
+    streams = {"block.attention": ("tokens", "tokens"), "block.cross": ("tokens", "context")}
+    R = cross_relevance(maps, gradients, streams)
+    asked = (maps["block.cross"] * gradients["block.cross"]).clamp(min=0).mean(1)  # (B, 5, 7)
+    assert (asked[:, [0, 1, 3, 4]] == 0).all() and (asked[:, 2].amax(1) > 0).all()
+    own = R["tokens", "tokens"] - torch.eye(5, dtype=torch.float64)
+    share = own / own.sum(-1, keepdim=True).clamp(min=1e-30)
+    assert_close(R["tokens", "context"], asked + share.mT @ asked)
+    assert_close(R["context", "context"], torch.eye(7, dtype=torch.float64).expand(B, 7, 7))
 
 
 def test_grad_cam_solved_by_hand():

@@ -161,5 +161,8 @@ def test_rejections():
     with pytest.raises(ValueError, match=r"what edit returns for layer '' must have shape \(3, 5, 4, 3\)"):
         with edit_heads(layer, lambda name, out: out[:1]):
             layer(x)
+    stem = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3))
+    with pytest.raises(ValueError, match=r"what layer '0' returns must have shape \(B, N, D\), got \(1, 2, 3, 3\)"):
+        patch_tokens(stem, ["0"], torch.rand(1, 1, 5, 5), torch.rand(1, 1, 5, 5), lambda out: out.sum((1, 2, 3)))
     with pytest.raises(ValueError, match=r"layers: the model has no module \['c'\]"):
         patch_tokens(layer, ["c"], x, x, lambda out: out.sum((1, 2)))
