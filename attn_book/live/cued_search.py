@@ -32,7 +32,7 @@ START = {
 SKIPPED = ("positions",)  # sines and cosines, which the page computes
 
 
-def cued_search(model, *, title=TITLE, caption=CAPTION):
+def cued_search(model, *, title=TITLE, caption=CAPTION, switches=False):
     """A network for cued search that runs in the page.
 
     Args:
@@ -40,6 +40,7 @@ def cued_search(model, *, title=TITLE, caption=CAPTION):
             stem, that reads every cell), or its weights as `attn_book.live.load` reads them.
         title: heading of the figure, and its name for a screen reader.
         caption: a sentence under the title: what to try.
+        switches: give every head a switch.
 
     Returns:
         `Live`, which shows as the last expression of a cell.
@@ -51,7 +52,7 @@ def cued_search(model, *, title=TITLE, caption=CAPTION):
         _check_kind(model)
         model, _ = pack(model, skip=SKIPPED)
     _check_sizes(model)
-    payload = {"title": title, "caption": caption, "layers": LAYERS, "heads": HEADS, **ingredients()}
+    payload = {"title": title, "caption": caption, "layers": LAYERS, "heads": HEADS, "switches": bool(switches), **ingredients()}
     payload["model"] = {"text": model.text, "tensors": model.tensors}
     still = data_url(resized(start_picture().transpose(1, 2, 0), 192, 192), 8_000)
     return Live("vit_engine.js", "cued_search.js", payload, title=title, still=("the scene", still), sentence=_sentence())

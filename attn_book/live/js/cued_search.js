@@ -10,13 +10,14 @@ import { attentionMaps } from "./attention_maps.js";
 import { CUED_CSS } from "./cued_style.js";
 import { editor } from "./editor.js";
 import { framed } from "./frame.js";
+import { headSwitches } from "./head_switches.js";
 import { mover } from "./mover.js";
 import { putPixels } from "./pixels.js";
 import { firstSeen, questions } from "./questions.js";
 import { reading } from "./reading.js";
 import { PLACES, Scene, SIDE } from "./scene.js";
 
-export function mountLive({ title, caption, layers, heads, model, ...parts }, el) {
+export function mountLive({ title, caption, layers, heads, switches, model, ...parts }, el) {
   if (!el) return;  // an equal figure's script took it
   el.dataset.ready = "";
   const scene = new Scene(parts);
@@ -32,6 +33,7 @@ export function mountLive({ title, caption, layers, heads, model, ...parts }, el
   const move = mover(state, view.node, { choose, changed });
   const edit = editor(state, { changed, lift: move.lift });
   const maps = attentionMaps(layers, heads, PLACES);
+  const on = switches ? headSwitches(layers, heads, changed) : null;
   const asking = segments("From", ["the cue", "the chosen cell"], (i) => {
     state.asks = ["cue", "chosen"][i];
     showMaps();
@@ -77,6 +79,8 @@ export function mountLive({ title, caption, layers, heads, model, ...parts }, el
 
   function showMaps() {
     if (state.read) maps.update(picture, state.asks === "cue" ? scene.cue : state.chosen, state.read.maps);
+    const off = on ? on.off() : [];
+    [...maps.node.children].forEach((figure, i) => figure.toggleAttribute("data-off", off.includes(i)));
   }
 
   // -- asking the network
@@ -87,7 +91,7 @@ export function mountLive({ title, caption, layers, heads, model, ...parts }, el
     const image = scene.image();
     putPixels(picture, image);
     showChosen();
-    ask.about(image);
+    ask.about(image, on ? on.off() : []);
   }
 
   function answered(found) {
@@ -96,7 +100,8 @@ export function mountLive({ title, caption, layers, heads, model, ...parts }, el
       h("div", {}, h("dt", {}, term), h("dd", {}, h("b", {}, value), " ", h("span", {}, place)))));
     showChosen();
     showMaps();
-    say(state.read.sentence);
+    const silent = on ? on.off().length : 0;
+    say(state.read.sentence + (silent ? ` ${silent} of ${layers * heads} heads are off.` : ""));
     host.dataset.ready = "";
   }
 
@@ -111,7 +116,7 @@ export function mountLive({ title, caption, layers, heads, model, ...parts }, el
           "Tap a cell to choose it, and drag it to another place. ",
           "Click or use the arrow keys to choose a cell. Drag it to another place, or press Enter to lift it and again to put it down. "),
           "Small digits: what the network reads in each cell.")),
-      h("div", { class: "beside" }, h("div", { class: "head" }, h("b", {}, "Attention"), asking.node), maps.node, maps.legend)));
+      h("div", { class: "beside" }, h("div", { class: "head" }, h("b", {}, "Attention"), asking.node), on && on.node, maps.node, maps.legend)));
   changed();
   firstSeen(host, ask.start);
 }

@@ -2,17 +2,17 @@
 
 import { startEngine } from "./engine.js";
 
-// answered(found) gets what the engine's `answer` returns. about(image) asks, start() starts the engine; until then it waits.
+// answered(found) gets what the engine's `answer` returns. about(…) asks, start() starts the engine; until then it waits.
 export function questions(model, { engine, host, answered, failed }) {
   let ask = null, newest = null, busy = false;
 
   async function next() {
     if (!ask || busy || !newest) return;
-    const image = newest;
+    const question = newest;
     newest = null;
     busy = true;
     try {
-      answered(await ask("answer", image));
+      answered(await ask("answer", ...question));
     } catch (error) {
       failed(error);
     }
@@ -20,8 +20,8 @@ export function questions(model, { engine, host, answered, failed }) {
     next();
   }
 
-  const about = (image) => {
-    newest = image;
+  const about = (...question) => {
+    newest = question;
     next();
   };
   const start = async () => {

@@ -20,12 +20,18 @@ function block(z, { norm_attention, attention, norm_mlp, mlp }, record) {
   return add(u, linear(gelu(linear(layerNorm(u, norm_mlp), mlp[0])), mlp[3]));
 }
 
-// image (32·32, 3) in [0, 1] → logits and probabilities (16, 11), and the attention weights (layers, heads, 16, 16)
-function answer(image) {
+// image (32·32, 3) in [0, 1] → logits and probabilities (16, 11), and the attention weights (layers, heads, 16, 16).
+// off: heads that say nothing, numbered layer after layer. They attend, but what they find is multiplied by 0.
+function answer(image, off = []) {
   const maps = [];
+  let number = 0;
+  const record = (map) => {
+    maps.push(...map);
+    if (off.includes(number++)) map.fill(0);
+  };
   let z = embed(image, model.embed);
   z = add(z, sincos2d(GRID, GRID, z.length / GRID ** 2));  // (16, D)
-  for (const layer of Object.values(model.blocks)) z = block(z, layer, (map) => maps.push(...map));
+  for (const layer of Object.values(model.blocks)) z = block(z, layer, record);
   const logits = linear(layerNorm(z, model.norm), model.head);
   return { logits, probabilities: softmax(logits, CLASSES), maps: Float32Array.from(maps) };
 }

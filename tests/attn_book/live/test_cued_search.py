@@ -310,3 +310,25 @@ def test_the_start_has_one_question_with_one_answer():
     assert len(cues) == 1
     assert digits.count(cues[0]) == 1
     assert len(set(digits)) == 6 <= len(COLOURS)
+
+
+def test_a_head_is_switched_off_and_on_again(shown):
+    page = shown(other=live.cued_search(live.load("ch07"), switches=True))
+    told(page, "The yellow digit: 7, right.")
+    switch = page.get_by_role("group", name="Layer 2").get_by_role("checkbox", name="head 1")
+    before = page.get_by_role("img", name="layer 3, head 1").get_attribute("aria-label")
+    switch.uncheck()
+    told(page, "1 of 6 heads are off.")
+    assert page.locator(".maps figure[data-off] figcaption").all_inner_texts()[0].startswith("layer 2, head 1")
+    switch.check()
+    told(page, re.compile(r"right\.$"))
+    assert page.locator(".maps figure[data-off]").count() == 0
+    assert page.get_by_role("img", name="layer 3, head 1").get_attribute("aria-label") == before
+    for layer in (1, 2, 3):
+        for head in (1, 2):
+            page.get_by_role("group", name=f"Layer {layer}").get_by_role("checkbox", name=f"head {head}").uncheck()
+    told(page, re.compile(r"The yellow digit: 7, wrong\. 6 of 6 heads are off\."))  # no cell knows of any other
+
+
+def test_without_being_asked_for_there_are_no_switches(shown):
+    assert shown().get_by_role("checkbox").count() == 0

@@ -11,6 +11,7 @@ from attn_book.explorer.modules import joined
 from attn_book.live import load, unpack
 from attn_book.live.cued_search import SKIPPED
 from attn_book.live.page import FOLDER, as_function
+from attn_utils.patching import switch_off
 from attn_utils.record import record_attention
 from tests.attn_book.live.conftest import chapter, expression
 
@@ -47,7 +48,7 @@ ASK = """(() => {
   load({ text, tensors });
   const size = 32 * 32 * 3, found = { logits: [], maps: [], probabilities: [], times: [] };
   for (let i = 0; i < images.data.length; i += size) {
-    const start = performance.now(), one = answer(images.data.subarray(i, i + size));
+    const start = performance.now(), one = answer(images.data.subarray(i, i + size), off);
     found.times.push(performance.now() - start);
     for (const name of ["logits", "maps", "probabilities"]) found[name].push(...one[name]);
   }
@@ -55,10 +56,10 @@ ASK = """(() => {
 })()"""
 
 
-def script(inputs):
+def script(inputs, off=()):
     packed = load("ch07")
     pixels = inputs.permute(0, 2, 3, 1)  # rows of pixels with their channels
-    return expression(ASK, text=packed.text, tensors=packed.tensors, images=pixels)
+    return expression(ASK, text=packed.text, tensors=packed.tensors, images=pixels, off=list(off))
 
 
 def largest_differences(found, expected):
@@ -74,6 +75,21 @@ def test_the_page_equals_torch(run, inputs, expected, record_property):
     milliseconds = statistics.median(found["times"][20:])
     record_property("book: cued search in the page, ms a forward pass", f"{milliseconds:.1f}")
     assert milliseconds <= 100
+
+
+@pytest.mark.parametrize("off", [[0], [1, 4], [0, 1, 2, 3, 4, 5]])
+def test_heads_that_are_off_say_nothing(run, model, inputs, expected, off):
+    """As in torch; their own maps, and those of their layer, are what they were."""
+    heads = {f"blocks.{layer}.attention": [number - 2 * layer for number in off if number // 2 == layer] for layer in range(3)}
+    few = inputs[FEW]
+    with torch.no_grad(), record_attention(model) as recorded, switch_off(model, heads):
+        logits = model(few).numpy()
+    maps = torch.stack(list(recorded.values()), 1).numpy()
+    found = run(ENGINE)(script(few, off))
+    assert max(largest_differences(found, (logits, maps))) <= BOUND
+    assert np.abs(logits - expected[0][FEW]).max() > 100 * BOUND  # the switch does something
+    first = min(off) // 2
+    np.testing.assert_allclose(np.reshape(found["maps"], maps.shape)[:, first], expected[1][FEW][:, first], atol=BOUND)
 
 
 def test_firefox_equals_torch(firefox, tmp_path, inputs, expected, record_property):
