@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 
 from attn_book.arrays import as_array
-from attn_book.figures.common import QUERY, as_picture, colour_bar, own_scale_bar, panels
+from attn_book.figures.common import QUERY, as_picture, colour_bar, panels
 from attn_book.figures.style import INK, PALETTE, SIGNED, WEIGHTS
 
 DARK = [withStroke(linewidth=3.8, foreground="black")]  # seen on bright cells, too
@@ -55,7 +55,7 @@ def maps_of_one(picture, maps, asked, found, *, columns=2, cell=2.4):
         ax.set_title(name)
     for ax in axes:
         _outline(ax, asked, found)
-    own_scale_bar(axes)
+    colour_bar(axes, "in each map from 0 to its largest value", ticks={0: "0", 1: "max"})
     return fig
 
 
