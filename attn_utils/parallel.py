@@ -40,8 +40,8 @@ def join(device: torch.device | str = "cpu") -> tuple[int, int]:
     return here()
 
 
-def blocks(model: nn.Module) -> Iterator[nn.Module]:
-    """The layers that a model is a stack of: the outermost members of its `nn.ModuleList`s.
+def blocks(model: nn.Module) -> list[nn.Module]:
+    """The layers that a model is a stack of: the outermost members of its `nn.ModuleList`s that have parameters, each once.
 
     FSDP2 gathers and frees the weights of one of them at a time, and activation checkpointing keeps the input of each alone.
 
@@ -49,25 +49,28 @@ def blocks(model: nn.Module) -> Iterator[nn.Module]:
     >>> [type(block).__name__ for block in blocks(vit_mini(image_size=8, patch=4, classes=3))]
     ['Block', 'Block', 'Block']
     """
+    found: dict[nn.Module, None] = {}
     for child in model.children():
-        callable_ = type(child).forward is not nn.Module.forward  # a ModuleList or ModuleDict itself is none
+        callable_ = type(child).forward is not nn.Module.forward  # a ModuleList or ModuleDict is not
         if isinstance(model, nn.ModuleList) and callable_ and next(child.parameters(), None) is not None:
-            yield child
+            found[child] = None
         else:
-            yield from blocks(child)
+            found |= dict.fromkeys(blocks(child))
+    return list(found)
 
 
 @contextmanager
 def recomputed(model: nn.Module) -> Iterator[None]:
     """Activation checkpointing: inside, a block keeps its input alone, and backward computes it a second time.
 
-    The gradients are the same, dropout included. What hooks within a block see, they see twice: once in the forward pass, once
-    in backward (`attn_utils.record.record_attention` keeps the first).
+    The gradients are the same, dropout included. Hooks within a block run twice, in the forward pass and in backward, but for those
+    on its last layers: backward computes no more than it needs. `attn_utils.record.record_attention` keeps the first run; it has to
+    stay open until backward is done.
 
     Raises:
         ValueError: the model has no `blocks`.
     """
-    members = list(blocks(model))
+    members = blocks(model)
     if not members:
         raise ValueError(f"{type(model).__name__} has no nn.ModuleList of blocks, so there is nothing to compute again")
     for member in members:

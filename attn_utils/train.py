@@ -104,7 +104,7 @@ def fit(
         model: the module to train, in place; it is left in eval mode.
         data: tensors that share axis 0; batches are moved to the device one at a time.
         loss: called as loss(model, *batch); returns a scalar tensor, or (scalar tensor, {name: number to keep}), with the
-            same names on every process.
+            same names for every part of a batch and on every process.
         epochs, steps: how long to train; exactly one of them.
         batch_size: samples per step, over all processes and parts (and a multiple of their number); above the length of the data it is
             that length.
@@ -178,8 +178,9 @@ def fit(
     if checkpoint is not None:
         from attn_utils.checkpoint import Checkpoints, asked_to_stop  # what they import takes half as long as PyTorch
 
-        settings = {"samples": n, "batch_size": batch_size, "steps": steps, "lr": float(lr), "weight_decay": float(weight_decay)}
-        settings |= {"warmup": float(warmup), "clip": clip and float(clip), "seed": seed, "precision": precision}
+        settings = {"data": [list(tensor.shape) for tensor in data], "batch_size": batch_size, "steps": steps, "lr": float(lr)}
+        settings |= {"weight_decay": float(weight_decay), "warmup": float(warmup), "clip": clip and float(clip)}
+        settings |= {"seed": seed, "precision": precision}
         saved, waiting = Checkpoints(checkpoint, settings, rank, processes), asked_to_stop()
     history, before = History(), 0.0
     progress = person_is_watching() if progress is None else progress

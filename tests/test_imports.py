@@ -136,6 +136,12 @@ ALLOWED = {
     "evidence.recipe": "torch attn_utils.device",
     "evidence.record": "attn_book.runs .recipe",
     "evidence.run": "distributed tqdm .recipe .record",
+    "evidence.scale": "",
+    "evidence.scale.launch": "evidence.recipe",
+    "evidence.scale.measure": "torch attn_utils.cost attn_utils.device attn_utils.train attn_utils.vit evidence.recipe evidence.record .launch .task",
+    "evidence.scale.shares": "torch attn_utils.device attn_utils.parallel attn_utils.train .task",
+    "evidence.scale.task": "torch attn_book.data.material attn_utils.vit",
+    "evidence.scale.train": "torch attn_utils.checkpoint attn_utils.device attn_utils.parallel attn_utils.train .task",
     "evidence.tune": "",
 }
 MODULES = {

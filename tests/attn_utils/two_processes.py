@@ -114,6 +114,7 @@ STACKED = {
     "shard, in parts": {"parallel": "shard", "accumulate": 2},
     "shard, computed again": {"parallel": "shard", "recompute": True},
     "shard, watched": {"parallel": "shard", "on_step": lambda step, model: model(data()[0]), "validate": lambda model: {}},
+    "shard, bf16": {"parallel": "shard", "precision": "bf16"},
     "replicate, in parts": {"parallel": "replicate", "accumulate": 4},
     "replicate, computed again": {"parallel": "replicate", "recompute": True},
 }

@@ -1,0 +1,1 @@
+"""One model on several processes: programs that `torchrun` starts, and what they measure."""
