@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 
 from attn_book.arrays import as_array
-from attn_book.figures.common import QUERY, as_picture, colour_bar, panels
+from attn_book.figures.common import QUERY, as_picture, colour_bar, curves, panels
 from attn_book.figures.style import INK, PALETTE, SIGNED, WEIGHTS
 
 DARK = [withStroke(linewidth=3.8, foreground="black")]  # seen on bright cells, too
@@ -111,13 +111,29 @@ def places_by_score(values, methods, scores, *, less_is_better=()):
     for number, row in enumerate(ranks):
         colour = PALETTE[number % len(PALETTE)]
         ax.plot(np.arange(len(scores)), row, marker="o", color=colour, ls="-" if number < len(PALETTE) else "--")
-        ax.annotate(methods[number], (len(scores) - 1, row[-1]), (8, 0), textcoords="offset points", va="center", color=colour)
-    ax.set_xticks(np.arange(len(scores)), [score.replace(", ", "\n") for score in scores])
+        ax.annotate(methods[number], (len(scores) - 1, row[-1]), (8, 0), textcoords="offset points", va="center")
+    ax.set_xticks(np.arange(len(scores)), [score.replace(", ", "\n") for score in scores], fontsize=8)
     ax.set_yticks(np.arange(1, len(methods) + 1))
     ax.invert_yaxis()
     ax.set_ylabel("place")
     ax.spines[["top", "right"]].set_visible(False)
     ax.margins(x=0.04)
+    return fig
+
+
+def forgetting(kept, parts):
+    """How much of each map is left, the more of a network is made new.
+
+    Args:
+        kept: {name: values}, from 1 where nothing is new, then one for each part.
+        parts: Names of the parts, in the order in which they go.
+    """
+    series = {name: (np.arange(len(values)), values) for name, values in kept.items()}
+    fig = curves(series, xlabel="made new, and all before it", ylabel="rank correlation with itself", markers=True)
+    ax = fig.axes[0]
+    ax.set_xticks(np.arange(len(parts) + 1), ["nothing", *parts])
+    ax.axhline(0, color=INK, lw=0.8, ls=":")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.02), ncol=2)
     return fig
 
 

@@ -61,3 +61,9 @@ def test_first_place_is_the_least_where_less_is_better():
 def test_agreement_shows_each_number():
     ax = ch12.agreement([[1.0, -0.25], [-0.25, 1.0]], ["a", "b"]).axes[0]
     assert [text.get_text() for text in ax.texts] == ["1.0", "-0.2", "-0.2", "1.0"]
+
+
+def test_what_is_left_of_maps_begins_with_nothing_new():
+    ax = ch12.forgetting({"a": [1.0, 0.5, 0.0], "b": [1.0, 1.0, 0.2]}, ["read-out", "block 3"]).axes[0]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["nothing", "read-out", "block 3"]
+    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[1.0, 0.5, 0.0], [1.0, 1.0, 0.2]]
