@@ -62,7 +62,7 @@ def subsets(counts, values, chosen, *, xlabel, ylabel, labels=("every choice", "
     fig, ax = plt.subplots(figsize=size)
     spread = np.random.default_rng(0).uniform(-0.16, 0.16, values.shape)
     ax.plot(
-        (counts[:, None] + spread).ravel(), values.ravel(), ".", ms=4, color=PALETTE[4], alpha=0.6, mec="none", label=labels[0]
+        (counts[:, None] + spread).ravel(), values.ravel(), ".", ms=6, color=PALETTE[0], alpha=0.35, mec="none", label=labels[0]
     )
     steps = np.unique(counts)
     ax.plot(steps, [values[counts == step].mean() for step in steps], "--", color=MUTED, lw=1.6, label=labels[1])
@@ -113,6 +113,9 @@ def frontier(families, *, xlabel, ylabel, best=(), size=(5.4, 4.8)):
             look["mfc"] = "none"
         ax.errorbar(as_array(cost), as_array(accuracy), yerr=as_array(half), label=name, **look)
     logarithmic(ax, "x")
+    low, high = ax.get_xlim()
+    ticks = [digit * 10.0**power for power in range(-4, 4) for digit in (1, 2, 5)]
+    ax.set_xticks([tick for tick in ticks if low <= tick <= high])  # a decade or less would have one number
     ax.set(xlabel=xlabel, ylabel=ylabel)
     fig.legend(loc="outside lower center", ncols=2)
     return fig

@@ -18,7 +18,7 @@ DIGITS = 500  # that a setting is chosen on
 
 # How many steps the student takes alone in the seconds that 400 of a taught one take (`evidence.bench.simplify` times both): its
 # teacher's answers counted, then its teacher's training as well; and four times as many of each.
-AS_LONG, WITH_TEACHER = 2_000, 8_000
+AS_LONG, WITH_TEACHER = 1_600, 5_400
 PATIENT = 4
 
 

@@ -71,6 +71,7 @@ def test_fewer_tokens_go_to_the_right():
 def test_a_frontier_has_a_mark_for_each_and_a_line_for_the_best():
     families = {f"family {i}": ([1.0 + i], [0.8], [0.01]) for i in range(8)}
     ax = ch14.frontier(families, xlabel="ms", ylabel="right", best=[(1.0, 0.8), (3.0, 0.9)]).axes[0]
+    assert {1.0, 2.0, 5.0} <= set(ax.get_xticks())
     assert ax.get_xscale() == "log" and len(ax.containers) == 8
     np.testing.assert_allclose(ax.lines[0].get_xydata(), [[1.0, 0.8], [3.0, 0.9]])
 
