@@ -14,5 +14,5 @@ export const CUED_CSS = `
 .pad[data-empty]::before { content: "draw here"; position: absolute; inset: 0; display: grid; place-items: center; color: var(--soft); font-size: .8rem; }
 .buttons { display: flex; flex-wrap: wrap; gap: .4rem; }
 .switches { display: flex; flex-wrap: wrap; gap: .4rem .9rem; margin-bottom: .6rem; }
-.maps figure[data-off] { opacity: .4; }
+.maps figure[data-off] canvas { opacity: .3; }
 `;
