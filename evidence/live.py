@@ -1,6 +1,6 @@
 """Train the model that a chapter shows live in its page, and write its 8-bit weights to results/live/.
 
-    python -m evidence.live 07     a minute of one core; 09 takes three, 10 two
+    python -m evidence.live 07     a minute of one core; 09 takes three, 10 two, 11 three
 
 The chapter only reads the file, so that executing it again does not write all the weights anew. With the weights stands what
 they were made with, as in results/chNN.json, and what the rounding costs: scores of the trained model and of the rounded one.
@@ -16,6 +16,8 @@ import torch
 from attn_book import runs
 from attn_book.live.click_to_mask import PACKING
 from attn_book.live.cued_search import SKIPPED
+from attn_book.live.draw_caption import PACKING as TELLING
+from attn_book.live.draw_caption import STEPS, tabulated
 from attn_book.live.draw_digit import PACKING as DRAWING
 from attn_book.live.packing import pack
 from attn_book.live.saved import FOLDER
@@ -23,6 +25,7 @@ from attn_utils.train import evaluate, fit
 from evidence.recipe import Recipe, namespace, origin, short
 
 SEED = 1
+DRAWN = 1_000  # captions of chapter 11 that a score is of
 
 
 def cued_search(recipe):
@@ -65,10 +68,24 @@ def draw_digit(recipe):
     return model, DRAWING, {"seed": SEED, **settings}, score
 
 
+def draw_caption(recipe):
+    """Chapter 11's network that draws captions, as `cued_search`; it keeps the times of a drawing's steps alone."""
+    chapter, settings = namespace(recipe), runs.load("ch11")["captions: product, 7 colours"].settings
+    kind, readout, colours = (settings[name] for name in ("kind", "readout", "colours"))
+    model, _ = chapter.train(SEED, kind, readout, colours, "caption", settings["steps"], settings["lr"])
+
+    def score(model):
+        how = {"colours": colours, "held": SEED, "guidance": 2.0, "by": "caption", "seed": settings["scene_seed"], "n": DRAWN}
+        return {name: chapter.score(model, pairs, **how)["all"] for name, pairs in {"seen": "train", "new": "test"}.items()}
+
+    return tabulated(model, STEPS), TELLING, {"seed": SEED, **settings}, score
+
+
 MODELS = {  # chapter: recipe, and what trains
     "07": ("notebooks/07_classification.ipynb", cued_search),
     "09": ("notebooks/09_segmentation.ipynb", click_to_mask),
     "10": ("notebooks/10_generation.ipynb", draw_digit),
+    "11": ("notebooks/11_synthesis.ipynb", draw_caption),
 }
 
 

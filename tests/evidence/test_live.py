@@ -117,6 +117,26 @@ def test_the_network_that_answers_clicks_is_the_reports(tmp_path, monkeypatch):
     assert page.click_to_mask(packed).title == "Click on it"
 
 
+def test_the_network_that_draws_captions_is_the_reports(monkeypatch):
+    """Two steps of it, on a few scenes, with a report of such a run in place of results/ch11.json."""
+    chapter = draft_or_chapter("11_synthesis")
+    lesson = chapter.lesson
+    monkeypatch.setattr(chapter, "lesson", lambda colours, held: lesson(colours, held, 64))
+    monkeypatch.setattr(live, "DRAWN", 6)
+    settings = {"kind": "cross", "readout": "product", "colours": 7, "steps": 2, "lr": 0.002, "split": "test", "scene_seed": 950}
+    monkeypatch.setattr(live, "namespace", lambda recipe: chapter)
+    monkeypatch.setattr(live.runs, "load", lambda name: {"captions: product, 7 colours": SimpleNamespace(settings=settings)})
+    model, packing, told, score = live.draw_caption(None)
+    assert told == {"seed": live.SEED, **settings}
+    trained, _ = chapter.train(live.SEED, "cross", "product", 7, "caption", 2, 0.002)
+    z, t, captions = torch.rand(2, 3, 28, 28), torch.tensor([0.25, 0.5]), torch.randint(21, (2, 5))
+    with torch.no_grad():
+        torch.testing.assert_close(model(z, t, captions), trained(z, t, captions))
+    packed, rounded = page.pack(model, **packing)
+    assert score(rounded).keys() == score(model).keys() == {"seen", "new"}
+    assert page.draw_caption(packed).title == "Five words and a scene"
+
+
 def test_a_chapter_without_a_live_model_is_refused(capsys):
     with pytest.raises(SystemExit):
         live.main(["01"])

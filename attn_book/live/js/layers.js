@@ -76,7 +76,8 @@ export function softmax(x, M) {
   return y;
 }
 
-// softmax(q kᵀ / √d) v in each head: q (N, D), k and v (M, D) → (N, D). record(weights (N, M), head) is told what each attends to.
+// softmax(q kᵀ / √d) v in each head: q (N, D), k and v (M, D) → (N, D). record(weights (N, M), head) is told what each attends to,
+// before the values are mixed: what it writes into the weights counts.
 export function multiHead(q, k, v, { D, heads, record = () => {} }) {
   const d = D / heads, N = q.length / D, M = k.length / D, out = new Float32Array(N * D);
   for (let head = 0; head < heads; head++) {
@@ -100,7 +101,7 @@ export function selfAttention(x, { qkv, out }, { heads, record }) {
 export const matrix = (data, rows, cols) => ({ weight: { data, shape: [rows, cols] } });
 
 // x[:, start : start + d] of rows of `width`
-function columns(x, width, start, d) {
+export function columns(x, width, start, d) {
   const n = x.length / width, y = new Float32Array(n * d);
   for (let r = 0; r < n; r++) y.set(x.subarray(r * width + start, r * width + start + d), r * d);
   return y;

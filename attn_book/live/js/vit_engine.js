@@ -2,8 +2,9 @@
 // This module and what it imports run in a worker: engine.js takes what it exports.
 
 import { convolution } from "./convolution.js";
-import { add, batchNorm, gelu, layerNorm, linear, relu, selfAttention, sincos2d, softmax } from "./layers.js";
+import { add, batchNorm, layerNorm, linear, relu, sincos2d, softmax } from "./layers.js";
 import { unpacked } from "./letters.js";
+import { transformerBlock } from "./transformer_block.js";
 
 const SIDE = 32, GRID = 4, HEADS = 2, CLASSES = 11;
 let model;
@@ -12,12 +13,6 @@ let model;
 function embed(image, { 0: conv, 1: norm, 3: secondConv, 4: secondNorm }) {
   const x = relu(batchNorm(convolution(image, SIDE, conv, { kernel: 4, stride: 4 }), norm));  // (8·8, 48)
   return relu(batchNorm(convolution(x, 8, secondConv, { kernel: 3, stride: 2, padding: 1 }), secondNorm));
-}
-
-// u = z + MSA(LN(z));  z = u + MLP(LN(u))
-function block(z, { norm_attention, attention, norm_mlp, mlp }, record) {
-  const u = add(z, selfAttention(layerNorm(z, norm_attention), attention, { heads: HEADS, record }));
-  return add(u, linear(gelu(linear(layerNorm(u, norm_mlp), mlp[0])), mlp[3]));
 }
 
 // image (32·32, 3) in [0, 1] → logits and probabilities (16, 11), and the attention weights (layers, heads, 16, 16).
@@ -31,7 +26,7 @@ function answer(image, off = []) {
   };
   let z = embed(image, model.embed);
   z = add(z, sincos2d(GRID, GRID, z.length / GRID ** 2));  // (16, D)
-  for (const layer of Object.values(model.blocks)) z = block(z, layer, record);
+  for (const layer of Object.values(model.blocks)) z = transformerBlock(z, layer, { heads: HEADS, record });
   const logits = linear(layerNorm(z, model.norm), model.head);
   return { logits, probabilities: softmax(logits, CLASSES), maps: Float32Array.from(maps) };
 }

@@ -112,10 +112,10 @@ MISTAKES = {  # in the engine's text, as it is joined
     "another epsilon": ("variance+1e-6)", "variance+1e-3)"),
     "scale without the one": ("(1+scale[i])*", "scale[i]*"),
     "sine before cosine": ("waves[i]=Math.cos", "waves[i]=Math.sin"),
-    "the class that means any is the first": ("predict(z, t, model.label.weight.shape[0] - 1)", "predict(z, t, 0)"),
+    "the class that means any is the first": ("any = model.label.weight.shape[0] - 1", "any = 0"),
     "guidance the other way": ("v+w*(of[i]-v)", "v-w*(of[i]-v)"),
     "x taken for a velocity": ("(x-z[i])/(1-t)", "x-z[i]"),
-    "patches turned": ("(r%PATCH)*PATCH+(c%PATCH)", "(c%PATCH)*PATCH+(r%PATCH)"),
+    "patches turned": ("(r%patch)*patch+(c%patch)", "(c%patch)*patch+(r%patch)"),
     "gates exchanged": ("gated(u,mlpGate,", "gated(u,gate,"),
     "taps of the local path turned": ("3*(i+1)+j+1", "3*(j+1)+i+1"),
 }

@@ -3,6 +3,7 @@
 import pytest
 
 from attn_book import live
+from attn_utils.caption_dit import CaptionDiT
 from attn_utils.dit import DiT
 from tests.attn_book.live.conftest import FAR_BELOW, NO_WORKERS, chapter, stirred, told
 from tests.attn_book.test_explorer_page import READ_CONTRAST, SURFACE
@@ -15,12 +16,17 @@ FIGURES = {  # what makes it, what it says at the start, how many pieces of text
         15,
     ),
     "draw digit": (lambda: live.draw_digit(untrained_generator(), network={"steps": 2}), "A 7 was drawn in 2 steps", 15),
+    "draw caption": (lambda: live.draw_caption(untrained_teller()), "“red 3 above blue 7” was drawn in 12 steps", 15),
 }
 HOST = ".attn-explorer > div"
 
 
 def untrained_generator():
     return stirred(DiT(image_size=28, patch=4, dim=32, depth=2, heads=2, classes=10, mlp_ratio=2, waves=64))
+
+
+def untrained_teller():
+    return stirred(CaptionDiT(image_size=28, patch=7, dim=32, depth=2, heads=2, words=21, length=5))
 
 
 @pytest.fixture(scope="module", params=FIGURES)

@@ -9,7 +9,16 @@ from attn_book.explorer.modules import joined
 from attn_book.live.page import FOLDER, as_function
 from tests.attn_book.test_explorer_modules import faults
 
-ENTRIES = ("click_engine.js", "click_to_mask.js", "cued_search.js", "dit_engine.js", "draw_digit.js", "vit_engine.js")
+ENTRIES = (
+    "caption_engine.js",
+    "click_engine.js",
+    "click_to_mask.js",
+    "cued_search.js",
+    "dit_engine.js",
+    "draw_caption.js",
+    "draw_digit.js",
+    "vit_engine.js",
+)
 FOR_PAGES = ("mountLive",)  # which the page calls
 
 
@@ -70,7 +79,8 @@ def test_an_engine_must_say_what_it_answers():
 
 
 @pytest.mark.parametrize(
-    ("file", "name"), [("live", "LIVE_CSS"), ("cued", "CUED_CSS"), ("click", "CLICK_CSS"), ("draw", "DRAW_CSS")]
+    ("file", "name"),
+    [("live", "LIVE_CSS"), ("cued", "CUED_CSS"), ("click", "CLICK_CSS"), ("draw", "DRAW_CSS"), ("caption", "CAPTION_CSS")],
 )
 def test_looks_are_on_one_line(javascript, file, name):
     look = javascript(f"{file}_style.js")(name)
