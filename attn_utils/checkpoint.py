@@ -28,8 +28,7 @@ KEPT = 2  # checkpoints: the newest, and the one before
 
 def newest(folder: Path | str) -> Path | None:
     """The newest complete checkpoint in a folder, or None; what is half-written does not count."""
-    found = [path for path in Path(folder).glob("step-*") if not path.suffix and (path / ".metadata").exists()]
-    return max(found, default=None)
+    return max(_complete(Path(folder)), default=None)
 
 
 class Checkpoints:
@@ -79,7 +78,7 @@ class Checkpoints:
         if self.rank == 0:
             shutil.rmtree(path, ignore_errors=True)  # of the same step, but not complete: `restore` did not take it
             os.replace(beside, path)
-            for old in sorted(self.folder.glob("step-" + "[0-9]" * 8))[:-KEPT]:
+            for old in sorted(_complete(self.folder))[:-KEPT]:
                 os.replace(old, old.with_suffix(".part"))  # so that it is whole or does not count, whatever happens
             self._remove("step-*.part")
 
@@ -173,6 +172,10 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(pressed)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+
+
+def _complete(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("step-*") if not path.suffix and (path / ".metadata").exists()]
 
 
 def _check_model(path: Path, there: dict, model: nn.Module) -> None:
