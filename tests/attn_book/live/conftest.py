@@ -111,6 +111,16 @@ def told(page, text):
     page.get_by_role("status").filter(has_text=text).wait_for(state="attached")
 
 
+def go_to_step(page, number, steps):
+    """Scrubs to a step of a drawing with the keys."""
+    slider = page.get_by_role("slider", name="step")
+    slider.focus()
+    page.keyboard.press("Home")
+    for _ in range(number):
+        page.keyboard.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == f"{number} of {steps}"
+
+
 def photographed(stage):
     """What is seen of it."""
     return Image.open(io.BytesIO(stage.screenshot())).convert("RGB")

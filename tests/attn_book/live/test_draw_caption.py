@@ -13,7 +13,7 @@ from attn_utils.attention import MultiHeadAttention
 from attn_utils.caption_dit import CaptionDiT
 from attn_utils.dit import DiT
 from tests.attn_book.explorers import document
-from tests.attn_book.live.conftest import AS_TEXT, NO_WORKERS, from_text, told
+from tests.attn_book.live.conftest import AS_TEXT, NO_WORKERS, from_text, go_to_step, told
 from tests.attn_book.live.test_caption_engine import drawn as drawn_by_torch
 
 LAYERS, PATCH = 3, 7
@@ -67,18 +67,6 @@ def press(page, name):
     page.get_by_role("button", name=name, exact=True).click()
 
 
-def step(page):
-    return page.get_by_role("slider", name="step")
-
-
-def go_to(page, number):
-    step(page).focus()
-    page.keyboard.press("Home")
-    for _ in range(number):
-        page.keyboard.press("ArrowRight")
-    assert step(page).get_attribute("aria-valuetext") == f"{number} of {STEPS}"
-
-
 def says(words, guidance=START["guidance"], number=0):
     return f"“{sentence(words)}” was drawn in {STEPS} steps with guidance {guidance}, noise {number + 1}."
 
@@ -108,7 +96,7 @@ ROUNDED = {"atol": 1.1 / 255}  # of what a canvas keeps
 def test_each_step_shows_what_torch_has_drawn_and_is_bound_for(shown, drawn, number):
     page = shown()
     told(page, says(FIRST))
-    go_to(page, number)
+    go_to_step(page, number, STEPS)
     want, _ = drawn(FIRST)
     scene, guess = seen(page)
     np.testing.assert_allclose(scene, light(want["states"][number]), **ROUNDED)
@@ -185,7 +173,7 @@ def maps_named(page, weights):
 def test_a_words_maps_say_which_patches_ask_it(shown, drawn, number):
     page = shown()
     told(page, says(FIRST))
-    go_to(page, number)
+    go_to_step(page, number, STEPS)
     weights = drawn(FIRST)[0]["maps"][min(number, STEPS - 1)]  # (layers, 5, N); at the end the last look
     assert maps_named(page, weights[:, 1]) == LAYERS
     chips = page.locator(".words label")
@@ -231,7 +219,7 @@ def test_a_word_is_changed_and_the_weights_are_kept(shown, drawn):
     numbers = [float(number) for number in page.locator(".edited figcaption b").all_inner_texts()[1:]]
     np.testing.assert_allclose(numbers, far, atol=0.0051)
     assert len(set(numbers)) > 1
-    go_to(page, 3)
+    go_to_step(page, 3, STEPS)
     for picture, one in zip(seen(page, ".edited canvas"), wanted, strict=True):
         np.testing.assert_allclose(picture, light(one["states"][3]), **ROUNDED)
 

@@ -13,7 +13,7 @@ from attn_utils.dit import ConvMixer, DiT
 from attn_utils.flow import sample, velocity_of
 from attn_utils.record import record_attention
 from tests.attn_book.explorers import at, document
-from tests.attn_book.live.conftest import AS_TEXT, NO_WORKERS, from_text, told
+from tests.attn_book.live.conftest import AS_TEXT, NO_WORKERS, from_text, go_to_step, told
 
 STEPS, LAYERS, GRID = 8, 3, SIDE // PATCH  # with fewer steps they are buttons, no slider
 FIRST = (START["digit"], START["guidance"], 0)  # digit, guidance, sample
@@ -60,18 +60,6 @@ def drawing(page):
     return page.get_by_role("slider", name="Drawing")
 
 
-def step(page):
-    return page.get_by_role("slider", name="step")
-
-
-def go_to(page, number):
-    step(page).focus()
-    page.keyboard.press("Home")
-    for _ in range(number):
-        page.keyboard.press("ArrowRight")
-    assert step(page).get_attribute("aria-valuetext") == f"{number} of {STEPS}"
-
-
 def sentence(digit, guidance, number):
     return f"A {digit} was drawn in {STEPS} steps with guidance {guidance}, sample {number + 1}."
 
@@ -103,7 +91,7 @@ INSIDE[10:18, 10:18] = False
 def test_each_step_shows_what_torch_has_drawn_and_is_bound_for(shown, drawn, number):
     page = shown()
     told(page, sentence(*FIRST))
-    go_to(page, number)
+    go_to_step(page, number, STEPS)
     states, bound, _ = drawn(*FIRST)
     picture, guess = seen(page)
     np.testing.assert_allclose(picture[INSIDE], grey(states[number])[INSIDE], atol=2 / 255)
@@ -137,7 +125,7 @@ def test_guidance_and_another_sample_are_other_questions(shown, drawn):
 def test_the_maps_say_where_a_patch_looks(shown, drawn, number):
     page = shown()
     told(page, sentence(*FIRST))
-    go_to(page, number)
+    go_to_step(page, number, STEPS)
     drawing(page).click(position=at(drawing(page), 5, 1, GRID, GRID))
     assert drawing(page).get_attribute("aria-valuetext") == "row 6, column 2"
     maps = drawn(*FIRST)[2][min(number, STEPS - 1)]  # (layers, 49, 49); at the end the last look
@@ -167,7 +155,7 @@ def test_it_plays_from_noise_to_the_end_and_scrubbing_stops_it(shown):
     page.wait_for_function(f"{says} === '{STEPS} of {STEPS}'")
     assert was != f"{STEPS} of {STEPS}"
     page.get_by_role("button", name="Play").click()
-    go_to(page, 2)
+    go_to_step(page, 2, STEPS)
     page.wait_for_timeout(400)
     assert page.evaluate(says) == f"2 of {STEPS}"
 
