@@ -28,7 +28,7 @@ export function mountLive({ title, caption, network, words, guidance, range, kin
   const button = (name, onclick) => h("button", { type: "button", onclick }, name);
   const figure = (canvas, ...told) => h("figure", {}, canvas, h("figcaption", {}, ...told));
   const scene = picture("Drawing"), guess = picture("Bound for"), answer = h("dl"), where = h("span", { class: "where" });
-  const menus = captionMenus(kinds, plan);
+  const menus = captionMenus(kinds, () => say(plan()));
   const draw = button("Draw", () => ask({ caption: menus.caption(), other: null }));
   const edit = button("Edit the drawing", () => ask({ other: menus.caption() }));
   const strength = selector("guidance", GUIDANCE.map(String), (i) => ask({ guidance: GUIDANCE[i] }));
@@ -56,7 +56,7 @@ export function mountLive({ title, caption, network, words, guidance, range, kin
     maps.update(pictures[0].states[step], state.hovered ?? state.chosen, weights, state.top);
   }
 
-  // What the menus ask for, and what can be done about it
+  // What the menus ask for, and what can be done about it; returns what is told
   function plan() {
     const wanted = menus.caption(), { differ, from, to } = change(state.caption, wanted);
     edit.disabled = differ !== 1;
@@ -64,6 +64,7 @@ export function mountLive({ title, caption, network, words, guidance, range, kin
       : differ > 1 ? `Press Draw for “${phrase(wanted)}”.`
       : `“${from}” becomes “${to}”: draw it anew, or edit the drawing.`;
     planned.textContent = next + (wanted[0] === wanted[3] ? " No caption of its training names one colour twice." : "");
+    return planned.textContent;
   }
 
   function showAnswer({ caption, other, sample }) {

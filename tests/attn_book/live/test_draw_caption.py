@@ -110,7 +110,8 @@ def test_a_caption_from_the_menus_is_drawn_when_the_reader_says_so(shown, drawn)
     told(page, says(FIRST))
     wanted = caption("pink 0 left of white 9").tolist()
     choose(page, first_colour="pink", first_digit="0", relation="left of", second_colour="white", second_digit="9")
-    assert page.get_by_text("Press Draw for “pink 0 left of white 9”.").is_visible()
+    told(page, "Press Draw for “pink 0 left of white 9”.")  # and it is seen
+    assert page.locator(".edit > .note").inner_text() == "Press Draw for “pink 0 left of white 9”."
     np.testing.assert_allclose(seen(page)[0], light(drawn(FIRST)[0]["states"][-1]), **ROUNDED)
     press(page, "Draw")
     told(page, says(wanted))
@@ -143,7 +144,8 @@ def test_one_colour_twice_is_drawn_and_told(shown):
     page = shown()
     told(page, says(FIRST))
     choose(page, second_colour="red")
-    assert page.get_by_text("No caption of its training names one colour twice.").is_visible()
+    told(page, "No caption of its training names one colour twice.")
+    assert "one colour twice" in page.locator(".edit > .note").inner_text()
     press(page, "Draw")
     told(page, "“red 3 above red 7” was drawn")
 
