@@ -85,7 +85,8 @@ def fit(
     another order and runs part after some steps. The random state of PyTorch is left as it was found.
 
     Modules that the caller put in eval mode in a model that is in train mode, such as a frozen batch norm, stay in eval mode.
-    A model that is in eval mode throughout (a new `fit` after a first) is put in train mode throughout.
+    A model that is in eval mode throughout (a new `fit` after a first) is put in train mode throughout. A compiled model
+    (`model.compile()`) is trained as any other.
 
     Several processes train one model when each calls `fit` with the same arguments and `parallel`; `torchrun` starts them. All
     start from the parameters of process 0, each takes its share of every batch, and gradients are averaged (`attn_utils.parallel`).
