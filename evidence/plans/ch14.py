@@ -29,13 +29,13 @@ def plan(runs):
         runs: those that are done; what was tuned is read from them.
     """
     best = {}
-    for groups, axes, bounds in (
-        (ALONE, {"lr": LR}, {}),
-        (("student",), STUDENT, {"smoothing": 0.0}),
-        (("taught",), TAUGHT, {}),
+    for groups, axes, how in (
+        (ALONE, {"lr": LR}, {"margin": standard_error, "then": _fit}),
+        (("student",), STUDENT, {"bounds": {"smoothing": 0.0}}),  # losses with other smoothing or temperature are other losses:
+        (("taught",), TAUGHT, {}),  # they cannot decide between equals
         (("again",), AFTER, {}),
     ):
-        grid, mine = tune(runs, groups, axes, _score, bounds=bounds, margin=standard_error, then=_fit)
+        grid, mine = tune(runs, groups, axes, _score, **how)
         best |= mine
         for group in groups:
             for setting in grid:
@@ -78,4 +78,4 @@ def _score(run):
 
 
 def _fit(run):
-    return -run["scores"].get("loss", -run["scores"].get("mean", 0.0))
+    return -run["scores"]["loss"]
