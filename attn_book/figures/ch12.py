@@ -96,43 +96,18 @@ def against(x, y, groups, *, xlabel, ylabel):
     return fig
 
 
-def places_by_score(values, methods, scores, *, less_is_better=()):
-    """Which place each method takes under each score: a line a method, first place on top.
+def over_steps(series, steps, *, xlabel, ylabel):
+    """Several numbers at a few named steps, a line for each.
 
     Args:
-        values: (methods, scores).
-        methods, scores: Their names.
-        less_is_better: Scores of which a lower value is the better one.
+        series: {name: values}, one a step.
+        steps: Names of the steps.
+        xlabel, ylabel: What the axes show.
     """
-    values = as_array(values, "values").astype(float)
-    sign = np.array([1.0 if score in less_is_better else -1.0 for score in scores])
-    ranks = (values * sign).argsort(0, kind="stable").argsort(0, kind="stable") + 1  # (methods, scores)
-    fig, ax = plt.subplots(figsize=(5.6, 0.42 * len(methods) + 1.6))
-    for number, row in enumerate(ranks):
-        colour = PALETTE[number % len(PALETTE)]
-        ax.plot(np.arange(len(scores)), row, marker="o", color=colour, ls="-" if number < len(PALETTE) else "--")
-        ax.annotate(methods[number], (len(scores) - 1, row[-1]), (8, 0), textcoords="offset points", va="center")
-    ax.set_xticks(np.arange(len(scores)), [score.replace(", ", "\n") for score in scores], fontsize=8)
-    ax.set_yticks(np.arange(1, len(methods) + 1))
-    ax.invert_yaxis()
-    ax.set_ylabel("place")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.margins(x=0.04)
-    return fig
-
-
-def forgetting(kept, parts):
-    """How much of each map is left, the more of a network is made new.
-
-    Args:
-        kept: {name: values}, from 1 where nothing is new, then one for each part.
-        parts: Names of the parts, in the order in which they go.
-    """
-    series = {name: (np.arange(len(values)), values) for name, values in kept.items()}
-    fig = curves(series, xlabel="made new, and all before it", ylabel="rank correlation with itself", markers=True)
+    lines = {name: (np.arange(len(values)), values) for name, values in series.items()}
+    fig = curves(lines, xlabel=xlabel, ylabel=ylabel, markers=True)
     ax = fig.axes[0]
-    ax.set_xticks(np.arange(len(parts) + 1), ["nothing", *parts])
-    ax.axhline(0, color=INK, lw=0.8, ls=":")
+    ax.set_xticks(np.arange(len(steps)), steps)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.02), ncol=2)
     return fig
 

@@ -48,22 +48,13 @@ def test_points_of_groups():
     assert [line.get_xydata().tolist() for line in ax.lines] == [[[1, 4], [2, 5]], [[3, 6]]]
 
 
-def test_first_place_is_the_least_where_less_is_better():
-    values = [[0.9, 0.1], [0.5, 0.3], [0.7, 0.2]]
-    ax = ch12.places_by_score(
-        values, ["a", "b", "c"], ["insertion, blur", "deletion, blur"], less_is_better=["deletion, blur"]
-    ).axes[0]
-    assert [line.get_ydata().tolist() for line in ax.lines[:3]] == [[1, 1], [3, 3], [2, 2]]
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["insertion\nblur", "deletion\nblur"]
-    assert ax.yaxis_inverted()
-
-
 def test_agreement_shows_each_number():
     ax = ch12.agreement([[1.0, -0.25], [-0.25, 1.0]], ["a", "b"]).axes[0]
     assert [text.get_text() for text in ax.texts] == ["1.0", "-0.2", "-0.2", "1.0"]
 
 
-def test_what_is_left_of_maps_begins_with_nothing_new():
-    ax = ch12.forgetting({"a": [1.0, 0.5, 0.0], "b": [1.0, 1.0, 0.2]}, ["read-out", "block 3"]).axes[0]
+def test_a_line_for_each_over_named_steps():
+    series = {"a": [1.0, 0.5, 0.0], "b": [1.0, 1.0, 0.2]}
+    ax = ch12.over_steps(series, ["nothing", "read-out", "block 3"], xlabel="x", ylabel="y").axes[0]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["nothing", "read-out", "block 3"]
-    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[1.0, 0.5, 0.0], [1.0, 1.0, 0.2]]
+    assert [line.get_ydata().tolist() for line in ax.lines] == list(series.values())

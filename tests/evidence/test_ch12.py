@@ -27,11 +27,13 @@ def test_every_method_finds_what_is_planted_and_decoys_draw_weights_away(chapter
     assert all(scores[f"two hops: {name}"] == 1 for name in ("rollout", "relevance", "patching"))
 
 
-def test_every_score_puts_the_truth_first_and_a_random_map_last(chapter):
+def test_every_score_but_with_noise_puts_the_truth_first_and_a_random_map_last(chapter):
     scores = {name: float(score) for name, score in chapter.screen_scores(1, 4).items()}
     kinds = [name.removesuffix(": truth") for name in scores if name.endswith(": truth")]
-    assert len(kinds) == 8
+    assert len(kinds) == 10
     for kind in kinds:
+        if kind.endswith("noise"):  # it spoils other cells, too: not let in, see the chapter
+            continue
         truth, half, random = (
             scores[f"{kind}: {name}"] * (-1 if kind.startswith("deletion") else 1) for name in ("truth", "half", "random")
         )
