@@ -32,11 +32,18 @@ def join(device: torch.device | str = "cpu") -> tuple[int, int]:
     Returns:
         What `here` says then.
     """
-    cuda = torch.device(device).type == "cuda"
     if dist.is_available() and dist.is_torchelastic_launched() and not dist.is_initialized():
+        told, store = os.environ, None
+        cuda = torch.device(device).type == "cuda"
         if cuda:
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if cuda else "gloo")
+            torch.cuda.set_device(int(told["LOCAL_RANK"]))
+        if told["GROUP_WORLD_SIZE"] == "1" and told["TORCHELASTIC_USE_AGENT_STORE"] == "True":
+            # On one machine torchrun keeps one store over all restarts. Each gets names of its own in it: otherwise a process may
+            # find the address of one that was killed, and wait for it (pytorch #135712).
+            store = dist.TCPStore(told["MASTER_ADDR"], int(told["MASTER_PORT"]), is_master=False)
+            store = dist.PrefixStore(f"life {told['TORCHELASTIC_RESTART_COUNT']}", store)
+        rank, processes = int(told["RANK"]), int(told["WORLD_SIZE"])
+        dist.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank, world_size=processes)
     return here()
 
 

@@ -4,6 +4,7 @@ import functools
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
@@ -183,3 +184,27 @@ def test_alone_all_ways_are_one(parallel, monkeypatch):
     history, other = train(small_vit(), parallel=parallel)
     assert history.loss == expected.loss
     assert_close(other, state, rtol=0, atol=0)
+
+
+@pytest.mark.skipif(not dist.is_available(), reason="needs torch.distributed")
+def test_a_restarted_process_finds_nothing_of_the_life_before(monkeypatch):
+    """One store of torchrun's serves all lives; the address of a killed process in it would be waited for."""
+    kept, given = dist.HashStore(), []
+    monkeypatch.setattr(dist, "TCPStore", lambda address, port, is_master: kept)
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **told: given.append({"backend": backend} | told))
+    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "RANK": "1", "WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1"}
+    told |= {"TORCHELASTIC_RUN_ID": "test", "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    for life in ("0", "1"):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", life)
+        join()
+    first, second = (one.pop("store") for one in given)
+    assert given == [{"backend": "gloo", "rank": 1, "world_size": 2}] * 2
+    first.set("address of process 0", "somewhere")
+    assert first.check(["address of process 0"])
+    assert not second.check(["address of process 0"])
+
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "2")  # several machines count restarts each for itself
+    join()
+    assert given[-1] == {"backend": "gloo", "store": None, "rank": 1, "world_size": 2}

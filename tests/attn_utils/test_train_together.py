@@ -91,6 +91,7 @@ def test_after_sharded_training_the_model_is_an_ordinary_one(pair):
         assert found["hooks"] == 0
         assert (found["alone"] is None) == (rank == 1)
         assert found["copied"] == len(list(CASES["Stack"]().parameters()))
+        assert found["and again"] == 2
 
 
 @needs_gloo
