@@ -87,7 +87,7 @@ export function mountLive({ title, caption, network, words, guidance, range, kin
     const [before, ...after] = drawings.map(({ states }) => states.subarray(-(SIDE ** 2) * CHANNELS));
     const kept = Array.from(before.keys()).filter((i) => inside(Math.floor(i / CHANNELS / SIDE), Math.floor(i / CHANNELS) % SIDE));
     const apart = (end, i) => Math.abs(lightOf(end[i], range) - lightOf(before[i], range));
-    return after.map((end) => (kept.reduce((sum, i) => sum + apart(end, i), 0) / kept.length).toFixed(2));
+    return after.map((end) => (kept.reduce((sum, i) => sum + apart(end, i), 0) / kept.length).toFixed(3));
   }
 
   function sentence({ caption, other, guidance: w, sample }) {
