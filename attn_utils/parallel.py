@@ -170,8 +170,11 @@ class Sharded(Alone):
         for module, name, parameter in self._parameters:
             if id(parameter) not in full:
                 full[id(parameter)] = getattr(module, name).full_tensor().detach()
+        from torch.distributed import _composable_state
+
         for module, kind, attributes in self._before:  # there is no public way back
             module.__class__ = kind
+            _composable_state._module_state_mapping.pop(module, None)  # or it could not be sharded again
             for name in vars(module).keys() - attributes.keys():
                 delattr(module, name)
             vars(module).update({name: value for name, value in attributes.items() if "hooks" in name})

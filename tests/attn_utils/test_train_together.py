@@ -18,7 +18,7 @@ needs_gloo = pytest.mark.skipif(
 )
 
 
-def run_together(program, folder, *, processes=2, timeout=240.0):
+def run_together(program, folder, *, processes=2, timeout=900.0):
     """Exit codes of the processes; when one fails or time is up the others are killed (and none is ever left behind)."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROGRAM.parents[2])}
     jobs, end = [], time.monotonic() + timeout
