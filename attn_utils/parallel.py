@@ -48,7 +48,7 @@ def join(device: torch.device | str = "cpu") -> tuple[int, int]:
 
 
 def blocks(model: nn.Module) -> list[nn.Module]:
-    """The layers that a model is a stack of: the outermost members of its `nn.ModuleList`s that have parameters, each once.
+    """The layers that a model is a stack of: the outermost members of any `nn.ModuleList` in it that have parameters, each once.
 
     FSDP2 gathers and frees the weights of one of them at a time, and activation checkpointing keeps the input of each alone.
 
