@@ -1,7 +1,7 @@
 """Change the attention weights of a model while it runs, and leave the model as it was."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from torch import Tensor, nn
 
@@ -35,10 +35,7 @@ def edit_attention(model: nn.Module, edit: Callable[[str, Tensor], Tensor | None
         >>> torch.equal(out, layer.out.bias.expand(1, 3, 8))  # nothing was looked at
         True
     """
-    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, MultiHeadAttention)}
-    if not layers:
-        raise ValueError(f"{type(model).__name__} has no MultiHeadAttention to edit")
-    ran = []
+    layers, ran = attention_layers(model), []
 
     def change(name: str, weights: Tensor) -> Tensor | None:
         ran.append(name)
@@ -47,17 +44,26 @@ def edit_attention(model: nn.Module, edit: Callable[[str, Tensor], Tensor | None
             check_shape(f"what edit returns for layer {name!r}", new, tuple(weights.shape))
         return new
 
-    hooks = [
-        layer.weights.register_forward_hook(lambda _module, _args, weights, name=name: change(name, weights))
-        for name, layer in layers.items()
-    ]
-    try:
+    with ExitStack() as hooks:  # a hook is a context manager that removes it
+        for name, layer in layers.items():
+            hooks.enter_context(
+                layer.weights.register_forward_hook(lambda _module, _args, weights, name=name: change(name, weights))
+            )
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
     if not ran:
         raise RuntimeError("no attention ran inside the block: run the model there, and not in compiled form")
+
+
+def attention_layers(model: nn.Module) -> dict[str, MultiHeadAttention]:
+    """{name: layer} of the attention in a model.
+
+    Raises:
+        ValueError: it has none.
+    """
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, MultiHeadAttention)}
+    if not layers:
+        raise ValueError(f"{type(model).__name__} has no MultiHeadAttention to edit")
+    return layers
 
 
 def use_maps(maps: Mapping[str, Tensor]) -> Callable[[str, Tensor], Tensor | None]:

@@ -1,13 +1,12 @@
 """What carries an answer, by intervention: put what a network computed on one picture into its run on another, or switch it off."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from attn_utils.attention import MultiHeadAttention
-from attn_utils.edit import edit_attention
+from attn_utils.edit import attention_layers, edit_attention
 from attn_utils.record import record_attention
 from attn_utils.shapes import check_shape
 
@@ -26,9 +25,7 @@ def edit_heads(model: nn.Module, edit: Callable[[str, Tensor], Tensor | None]) -
     Raises:
         ValueError: the model has no such layer, or `edit` returned another shape.
     """
-    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, MultiHeadAttention)}
-    if not layers:
-        raise ValueError(f"{type(model).__name__} has no MultiHeadAttention to edit")
+    layers = attention_layers(model)
 
     def change(name: str, heads: int, joined: Tensor) -> tuple[Tensor] | None:
         out = joined.unflatten(-1, (heads, -1))  # (B, N, heads, d)
@@ -38,15 +35,12 @@ def edit_heads(model: nn.Module, edit: Callable[[str, Tensor], Tensor | None]) -
         check_shape(f"what edit returns for layer {name!r}", new, tuple(out.shape))
         return (new.flatten(-2),)
 
-    hooks = [
-        layer.out.register_forward_pre_hook(lambda _out, args, name=name, heads=layer.heads: change(name, heads, *args))
-        for name, layer in layers.items()
-    ]
-    try:
+    with ExitStack() as hooks:  # a hook is a context manager that removes it
+        for name, layer in layers.items():
+            hooks.enter_context(
+                layer.out.register_forward_pre_hook(lambda _out, args, name=name, heads=layer.heads: change(name, heads, *args))
+            )
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextmanager
@@ -65,7 +59,7 @@ def switch_off(
 
     Source: Michel et al. 2019, arXiv:1905.10650 (a head masked by 0).
     """
-    layers = {name: layer.heads for name, layer in model.named_modules() if isinstance(layer, MultiHeadAttention)}
+    layers = {name: layer.heads for name, layer in attention_layers(model).items()}
     for name, numbers in heads.items():
         if name not in layers:
             raise ValueError(f"heads: there is no layer {name!r}, there is {', '.join(map(repr, layers))}")

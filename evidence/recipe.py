@@ -94,14 +94,18 @@ def perform(recipe, run):
     made_with = origin(recipe)  # before the modules are imported, for somebody may be editing them
     if (device := pick_device()).type == "cuda":
         made_with["machine"] += f"; on {torch.cuda.get_device_name(device)}"
-    function = namespace(recipe).run
+    return {**timed(namespace(recipe).run, run), "origin": made_with}
+
+
+def timed(function, run):
+    """The run with what function(seed=…, **settings) scores and the seconds that it takes; see `perform`."""
     start = time.perf_counter()
     try:
         scores = function(seed=run["seed"], **run["settings"])
     except FloatingPointError:
         scores = {"diverged": 1}
     seconds = round(time.perf_counter() - start, 1)
-    return {**run, "scores": {name: short(value) for name, value in scores.items()}, "seconds": seconds, "origin": made_with}
+    return {**run, "scores": {name: short(value) for name, value in scores.items()}, "seconds": seconds}
 
 
 def origin(recipe):

@@ -54,7 +54,7 @@ ALLOWED = {
     "attn_utils.record": "torch",
     "attn_utils.explain": "numpy torch",
     "attn_utils.attribution": "numpy torch .record .shapes",
-    "attn_utils.patching": "torch .attention .edit .record .shapes",
+    "attn_utils.patching": "torch .edit .record .shapes",
     "attn_utils.faithfulness": "numpy scipy torch .shapes",
     "attn_utils.device": "numpy torch",
     "attn_utils.schedule": "torch",

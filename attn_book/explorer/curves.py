@@ -4,7 +4,7 @@ import numpy as np
 
 from attn_book.arrays import as_array
 from attn_book.explorer.modules import FOLDER, joined
-from attn_book.explorer.page import MAX_BYTES, self_contained
+from attn_book.explorer.page import self_contained, within_bounds
 
 
 class Curves:
@@ -69,9 +69,7 @@ class Curves:
         html = self_contained(
             module, "mountCurves", self._payload, self.title, (), sentence, "allow scripts to move along the curves"
         )
-        if len(html.encode()) > MAX_BYTES:
-            raise ValueError(f"{self.title}: takes {len(html.encode()):,} bytes on the page; an explorer may take {MAX_BYTES:,}")
-        return html
+        return within_bounds(html, self.title)
 
     def _repr_html_(self):
         return self.to_html()

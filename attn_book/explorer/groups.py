@@ -5,7 +5,7 @@ import numpy as np
 from attn_book.arrays import as_array
 from attn_book.explorer.modules import FOLDER, joined
 from attn_book.explorer.packing import as_text, data_url, resized
-from attn_book.explorer.page import MAX_BYTES, self_contained
+from attn_book.explorer.page import self_contained, within_bounds
 
 DROPPED = 255  # the byte that stands for -1
 MOST_GROUPS = 255
@@ -96,9 +96,7 @@ class Groups:
         html = self_contained(
             module, "mountGroups", self._payload, self.title, [("a digit", still)], sentence, "allow scripts to merge tokens"
         )
-        if len(html.encode()) > MAX_BYTES:
-            raise ValueError(f"{self.title}: takes {len(html.encode()):,} bytes on the page; an explorer may take {MAX_BYTES:,}")
-        return html
+        return within_bounds(html, self.title)
 
     def _repr_html_(self):
         return self.to_html()

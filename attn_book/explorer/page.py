@@ -18,6 +18,13 @@ STYLE = (
 )
 
 
+def within_bounds(page, title):
+    """The page itself, where it takes no more than `MAX_BYTES`; else ValueError."""
+    if len(page.encode()) > MAX_BYTES:
+        raise ValueError(f"{title}: takes {len(page.encode()):,} bytes on the page; an explorer may take {MAX_BYTES:,}")
+    return page
+
+
 def static_page(state, data, stills, summary):
     """The joined module, and one call of it with the data; before it, for pages without scripts, what is seen at the start.
 

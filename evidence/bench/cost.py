@@ -28,7 +28,7 @@ from attn_utils.attention import attention
 from attn_utils.cost import interleaved_seconds, peak_bytes_of, quartiles
 from attn_utils.grid_attention import windowed_attention
 from attn_utils.tiled import tiled_attention
-from evidence.recipe import ROOT, Recipe, origin, short
+from evidence.recipe import ROOT, Recipe, origin, short, timed
 from evidence.record import Record
 
 RECIPE = "evidence/bench/cost.py"
@@ -223,7 +223,7 @@ def main():
     session = {"command": f"python -m evidence.bench.cost --repeats {repeats}", "date": datetime.date.today().isoformat()}
     torch.set_num_threads(1)
     made_with = {**session, **origin(recipe)}  # once: looking up the versions takes longer than most runs
-    runs = [{**_done(entry), "origin": made_with} for entry in plan([])]
+    runs = [{**timed(run, entry), "origin": made_with} for entry in plan([])]
     times = time_all(repeats)
     for one in runs:
         if one["part"] == "report":
@@ -231,12 +231,6 @@ def main():
             one["scores"] = {name: short(score) for name, score in one["scores"].items()}
     record.runs = runs
     record.write()
-
-
-def _done(entry):
-    start = time.perf_counter()
-    scores = {name: short(score) for name, score in run(entry["seed"], **entry["settings"]).items()}
-    return {**entry, "scores": scores, "seconds": round(time.perf_counter() - start, 1)}
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from torch import nn
 from attn_utils.compress import stored_bytes
 from attn_utils.cost import forward_flops, interleaved_seconds, peak_bytes_of, quartiles
 from evidence.plans.ch14 import RECIPE as CHAPTER
-from evidence.recipe import ROOT, Recipe, namespace, origin, short
+from evidence.recipe import ROOT, Recipe, namespace, origin, short, timed
 from evidence.record import Record
 
 RECIPE = "evidence/bench/simplify.py"
@@ -175,7 +175,7 @@ def main():
     session = {"command": f"python -m evidence.bench.simplify --repeats {repeats}", "date": datetime.date.today().isoformat()}
     torch.set_num_threads(1)
     made_with = {**session, **origin(recipe)}  # once: looking up the versions takes longer than most runs
-    runs = [{**_done(entry), "origin": made_with} for entry in plan([])]
+    runs = [{**timed(run, entry), "origin": made_with} for entry in plan([])]
     measured = time_all(repeats) | time_steps(repeats)
     for name, scores in answers().items():
         measured[name] |= scores
@@ -185,12 +185,6 @@ def main():
             print(one["group"], one["scores"])
     record.runs = runs
     record.write()
-
-
-def _done(entry):
-    start = time.perf_counter()
-    scores = {name: short(score) for name, score in run(entry["seed"], **entry["settings"]).items()}
-    return {**entry, "scores": scores, "seconds": round(time.perf_counter() - start, 1)}
 
 
 if __name__ == "__main__":
