@@ -1,5 +1,7 @@
 """Explorers that several tests look at, and where to point at them."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from attn_book.explorer import explore
@@ -17,6 +19,22 @@ def grid_view(**options):
     """A 5 × 7 grid of queries, two selectors, a 3 × 11 grid of keys: every size another prime."""
     maps = weights(2, 3, 35, 33).reshape(2, 3, 35, 3, 11)
     return explore(PICTURE, maps, queries=(5, 7), selectors={"layer": [1, 2], "head": ["a", "b", "c"]}, **options)
+
+
+@contextmanager
+def alone(browser, file, view):
+    """A page of phone width with one figure, once it is ready; at the end nothing may have been printed in its console."""
+    troubles = []
+    file.write_text(f"<!doctype html><meta charset=utf-8><body>{view.to_html()}</body>", "utf-8")
+    context = browser.new_context(offline=True, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.goto(file.as_uri())
+    page.locator(".attn-explorer > [data-ready]").wait_for(state="attached")
+    yield page
+    context.close()
+    assert troubles == []
 
 
 def document(views, theme=""):

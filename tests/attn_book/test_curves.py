@@ -5,6 +5,7 @@ import pytest
 
 from attn_book.explorer import Curves
 from attn_book.explorer.page import MAX_BYTES
+from tests.attn_book.explorers import alone
 
 SIZES = [256, 1024, 4096]
 QUANTITIES = {
@@ -50,18 +51,8 @@ def test_it_rejects(changes, text):
 
 @pytest.fixture
 def page(browser, tmp_path):
-    troubles = []
-    file = tmp_path / "page.html"
-    file.write_text(f"<!doctype html><meta charset=utf-8><body>{curves().to_html()}</body>", "utf-8")
-    context = browser.new_context(offline=True, viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    page.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.goto(file.as_uri())
-    page.locator(".attn-explorer > [data-ready]").wait_for(state="attached")
-    yield page
-    context.close()
-    assert troubles == []
+    with alone(browser, tmp_path / "page.html", curves()) as page:
+        yield page
 
 
 def rows(page):

@@ -47,6 +47,17 @@ def from_text(text, shape):
     return np.frombuffer(base64.b64decode(text), "<f4").reshape(shape)
 
 
+@pytest.fixture
+def unscripted(browser, figure, tmp_path):
+    """A page with the test's figure in a browser that runs no scripts."""
+    (tmp_path / "page.html").write_text(document([figure]), "utf-8")
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    yield page
+    context.close()
+
+
 @pytest.fixture(scope="module")
 def javascript(browser):
     """javascript("layers.js") opens an empty page with that module; returns evaluate(script, **values), as `expression`."""

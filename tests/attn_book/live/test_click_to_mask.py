@@ -261,17 +261,12 @@ def test_every_control_has_a_name_and_size_for_a_finger(shown):
     ]
 
 
-def test_without_scripts_a_picture_is_seen(browser, figure, tmp_path):
-    (tmp_path / "page.html").write_text(document([figure]), "utf-8")
-    context = browser.new_context(java_script_enabled=False, offline=True)
-    page = context.new_page()
-    page.goto((tmp_path / "page.html").as_uri())
-    assert page.get_by_role("img", name="Click on it, coins 1").is_visible()
+def test_without_scripts_a_picture_is_seen(unscripted):
+    assert unscripted.get_by_role("img", name="Click on it, coins 1").is_visible()
     assert (
         "two masks, of the part and of the whole, and a score for each. A still: allow scripts"
-        in page.locator("figcaption").inner_text()
+        in unscripted.locator("figcaption").inner_text()
     )
-    context.close()
 
 
 def test_firefox_shows_and_answers_like_chromium(firefox, tmp_path, figure, answer):

@@ -215,14 +215,9 @@ def test_every_control_has_a_name_and_size_for_a_finger(shown):
             assert radio.bounding_box()["height"] >= 44
 
 
-def test_without_scripts_the_scene_is_seen(browser, figure, tmp_path):
-    (tmp_path / "page.html").write_text(document([figure]), "utf-8")
-    context = browser.new_context(java_script_enabled=False, offline=True)
-    page = context.new_page()
-    page.goto((tmp_path / "page.html").as_uri())
-    assert page.get_by_role("img", name="Cued search, in your hands, the scene").is_visible()
-    assert "a yellow square: the network should answer 7. A still: allow scripts" in page.locator("figcaption").inner_text()
-    context.close()
+def test_without_scripts_the_scene_is_seen(unscripted):
+    assert unscripted.get_by_role("img", name="Cued search, in your hands, the scene").is_visible()
+    assert "a yellow square: the network should answer 7. A still: allow scripts" in unscripted.locator("figcaption").inner_text()
 
 
 def test_firefox_shows_and_answers_like_chromium(firefox, tmp_path, figure):

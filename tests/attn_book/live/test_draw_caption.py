@@ -12,7 +12,6 @@ from attn_book.live.page import MAX_BYTES, Live, squeezed
 from attn_utils.attention import MultiHeadAttention
 from attn_utils.caption_dit import CaptionDiT
 from attn_utils.dit import DiT
-from tests.attn_book.explorers import document
 from tests.attn_book.live.conftest import AS_TEXT, NO_WORKERS, from_text, go_to_step, told
 from tests.attn_book.live.test_caption_engine import drawn as drawn_by_torch
 
@@ -285,13 +284,8 @@ def live_kinds():
     return {"colour": [0, list(VOCABULARY[:7])], "digit": [7, list(VOCABULARY[7:17])], "relation": [17, list(VOCABULARY[17:])]}
 
 
-def test_without_scripts_noise_is_seen(browser, figure, tmp_path):
-    (tmp_path / "page.html").write_text(document([figure]), "utf-8")
-    context = browser.new_context(java_script_enabled=False, offline=True)
-    page = context.new_page()
-    page.goto((tmp_path / "page.html").as_uri())
-    assert page.get_by_role("img", name="noise").is_visible()
-    context.close()
+def test_without_scripts_noise_is_seen(unscripted):
+    assert unscripted.get_by_role("img", name="noise").is_visible()
 
 
 @pytest.mark.parametrize("patch", [7, 4])

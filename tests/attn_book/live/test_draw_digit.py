@@ -12,7 +12,7 @@ from attn_utils.attention import MultiHeadAttention
 from attn_utils.dit import ConvMixer, DiT
 from attn_utils.flow import sample, velocity_of
 from attn_utils.record import record_attention
-from tests.attn_book.explorers import at, document
+from tests.attn_book.explorers import at
 from tests.attn_book.live.conftest import AS_TEXT, NO_WORKERS, from_text, go_to_step, told
 
 STEPS, LAYERS, GRID = 8, 3, SIDE // PATCH  # with fewer steps they are buttons, no slider
@@ -194,13 +194,8 @@ def test_a_network_that_cannot_run_says_so(shown, head):
     page.troubles[:] = [trouble for trouble in page.troubles if not (head and "worker" in trouble.lower())]
 
 
-def test_without_scripts_noise_is_seen(browser, figure, tmp_path):
-    (tmp_path / "page.html").write_text(document([figure]), "utf-8")
-    context = browser.new_context(java_script_enabled=False, offline=True)
-    page = context.new_page()
-    page.goto((tmp_path / "page.html").as_uri())
-    assert page.get_by_role("img", name="noise").is_visible()
-    context.close()
+def test_without_scripts_noise_is_seen(unscripted):
+    assert unscripted.get_by_role("img", name="noise").is_visible()
 
 
 def test_the_chapters_size_takes_at_most_300_kb(record_property):
