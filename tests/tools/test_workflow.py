@@ -13,11 +13,21 @@ JOBS = WORKFLOW["jobs"]
 
 def test_only_what_all_jobs_of_a_push_have_passed_is_deployed():
     on_a_push = {name for name, job in JOBS.items() if "github.event_name ==" not in job.get("if", "")}
-    assert set(JOBS["deploy"]["needs"]) == on_a_push - {"deploy"}
+    assert set(JOBS["deploy"]["needs"]) == on_a_push - {"deploy", "colab"}
     assert "test" in on_a_push
     assert [path.name for path in (ROOT / ".github" / "workflows").iterdir()] == ["test.yml"]
     uploads = [name for name, job in JOBS.items() for step in job["steps"] if "upload-pages-artifact" in step.get("uses", "")]
     assert uploads == ["test"], "the pages that were tested, not others"
+
+
+def test_colab_gets_the_chapters_after_all_that_and_only_this_job_may_write():
+    assert JOBS["colab"]["needs"] == "deploy"
+    assert JOBS["colab"]["if"] == JOBS["deploy"]["if"]
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+    assert [name for name, job in JOBS.items() if job.get("permissions", {}).get("contents") == "write"] == ["colab"]
+    commands = JOBS["colab"]["steps"][-1]["run"]
+    assert "--initial-branch colab\n" in commands, "the branch that book/_ext/publishing.py leads to"
+    assert commands.rstrip().endswith(" colab")
 
 
 def test_a_failing_command_stops_a_job_on_windows_too():
