@@ -2,7 +2,7 @@
 # README.md gives the same as plain commands, for machines without make.
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab execute evidence bench gpu ledger mutants lint format clean
+.PHONY: help book test lab execute evidence bench gpu ledger found mutants lint format clean
 
 # Tried in this order: the committed outputs come from 3.11. The limits are those of pyproject.toml.
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
@@ -52,6 +52,9 @@ gpu: $(READY) ## measure what needs an accelerator, some minutes with CUDA and T
 
 ledger: $(READY) ## write book/ledger.md: what carries and what checks each equation, from book/ledger.toml
 	@$(BIN)/python -m tools.ledger
+
+found: $(READY) ## write book/what_we_found.md: what results/ says to each claim of the article, from book/what_we_found.toml
+	@$(BIN)/python -m tools.what_we_found
 
 mutants: $(READY) ## break what has changed in all small ways, see which the tests miss, write book/mutants.json and its page
 	@nice -n 10 $(BIN)/python -m tools.mutants
