@@ -1,0 +1,82 @@
+"""The figures of chapter 17, the six questions."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import LogNorm
+
+from attn_book.arrays import as_array
+from attn_book.figures.common import QUERY, as_picture, colour_bar, panels, power_of_ten
+from attn_book.figures.style import INK, PALETTE, WEIGHTS
+
+NOTHING = "#c8c8c8"
+
+
+def fields(maps, titles, *, centre, decades=4, columns=2, cell=2.6):
+    """Receptive fields side by side, each as a share of its largest value, in powers of ten; grey where nothing arrives.
+
+    Args:
+        maps: (H, W) each, not negative, with something above 0.
+        titles: A title for each.
+        centre: Row and column of what is asked, in pixels; a cross marks it.
+        decades: Powers of ten that have colours of their own; what is less has the darkest.
+        columns: Panels in a row.
+        cell: Width of one panel in inches.
+    """
+    norm = LogNorm(10.0**-decades, 1)
+    fig, axes = panels(len(maps), columns=columns, cell=cell)
+    for ax, field, title in zip(axes, maps, titles, strict=True):
+        field = as_array(field, "maps")
+        shares = np.where(field > 0, np.maximum(field / field.max(), 10.0**-decades), np.nan)
+        ax.imshow(shares, norm=norm, cmap=plt.get_cmap(WEIGHTS).with_extremes(bad=NOTHING))
+        ax.plot(centre[1], centre[0], "+", ms=10, mew=3.4, color="white")
+        ax.plot(centre[1], centre[0], "+", ms=9, mew=1.6, color=QUERY)
+        ax.set_title(title)
+    ticks = {10.0**-power: power_of_ten(10.0**-power) for power in range(decades, -1, -1)}
+    colour_bar(axes, "gradient, share of the largest", norm=norm, ticks=ticks)
+    return fig
+
+
+def leads(names, differences, *, size=None):
+    """A dot and an interval for each comparison, around a line where nobody leads.
+
+    Args:
+        names: A name for each comparison, first on top.
+        differences: (comparisons, 3): the difference, and the low and high end of its interval.
+        size: Width and height in inches; by default as high as the rows need.
+    """
+    differences = as_array(differences, "differences").astype(float)
+    fig, ax = plt.subplots(figsize=size or (5.6, 0.42 * len(names) + 1.1))
+    places = np.arange(len(names))
+    middle, low, high = differences.T
+    for place, value, below, above in zip(places, middle, low, high, strict=True):
+        colour = PALETTE[0] if below > 0 else PALETTE[5] if above < 0 else INK
+        ax.errorbar(value, place, xerr=[[value - below], [above - value]], fmt="o", ms=6, capsize=3, color=colour)
+    ax.axvline(0, color=INK, ls="--", lw=1.2)
+    ax.set_yticks(places, names)
+    ax.invert_yaxis()
+    ax.set_xlabel("← the rival leads      attention leads →")
+    return fig
+
+
+def tasks(pictures, names, questions, values, intervals, *, size=None):
+    """A row for each task: a picture, and two bars between 0 and 1, with attention and without.
+
+    Args:
+        pictures: As ``as_picture`` takes each.
+        names: Of the tasks.
+        questions: Who asks whom, in each.
+        values: (tasks, 2), with attention and without.
+        intervals: (tasks, 2), half-widths.
+        size: Width and height in inches; by default as high as the rows need.
+    """
+    values, intervals = as_array(values, "values"), as_array(intervals, "intervals")
+    fig, axes = plt.subplots(len(pictures), 2, figsize=size or (5.6, 1.75 * len(pictures)), width_ratios=(1, 2.4), squeeze=False)
+    rows = zip(axes, pictures, names, questions, values, intervals, strict=True)
+    for (left, right), picture, name, question, pair, halves in rows:
+        left.imshow(as_picture(picture), cmap="gray")
+        left.axis("off")
+        whiskers = {"capsize": 3, "lw": 1.2, "ecolor": INK}
+        right.barh([0, 1], pair, xerr=halves, color=PALETTE[:2], error_kw=whiskers, height=0.7)
+        right.set(xlim=(0, 1.02), ylim=(1.6, -0.6), title=f"{name}: {question}")
+        right.set_yticks([0, 1], ["with", "without"])
+    return fig
