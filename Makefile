@@ -46,6 +46,7 @@ bench: $(READY) ## measure speed and memory again, on a machine that does nothin
 	@$(BIN)/python -m evidence.bench.field_guide
 	@$(BIN)/python -m evidence.bench.cost
 	@$(BIN)/python -m evidence.bench.simplify
+	@$(BIN)/python -m evidence.scale.measure
 	@$(BIN)/python -m evidence.bench.sequence
 
 gpu: $(READY) ## measure what needs an accelerator, some minutes with CUDA and Triton (without, it says so and fails), and write results/gpu.json

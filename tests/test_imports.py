@@ -123,6 +123,7 @@ ALLOWED = {
     "attn_book.planted": "numpy torch attn_utils.vit .data.checks .data.drawing",
     "attn_book.receptive": "numpy torch .arrays .data.checks",
     "attn_book.regions": "numpy .arrays",
+    "attn_book.scaling": "numpy scipy .arrays",
     "attn_book.scene_reader": "numpy torch .arrays .data.captions .data.drawing .judges",
     "attn_book.runs": "IPython numpy pandas scipy",
     # evidence
@@ -144,6 +145,7 @@ ALLOWED = {
     "evidence.record": "attn_book.runs .recipe",
     "evidence.run": "distributed tqdm .recipe .record",
     "evidence.scale": "",
+    "evidence.scale.gradients": "torch attn_utils.parallel attn_utils.train .task",
     "evidence.scale.launch": "evidence.recipe",
     "evidence.scale.measure": "torch attn_utils.cost attn_utils.device attn_utils.train attn_utils.vit evidence.recipe evidence.record .launch .task",
     "evidence.scale.shares": "torch attn_utils.device attn_utils.parallel attn_utils.train .task",
