@@ -7,7 +7,7 @@ from attn_book.exercises.exercise import Exercise
 
 def _compose(first, then):
     (a, b), (a_then, b_then) = first, then
-    return a_then * a, a_then * b + b_then
+    return np.stack([a_then * a, a_then * b + b_then])
 
 
 _first = np.array([[0.5, 0.9, 0.2], [1.0, -2.0, 3.0]])
@@ -18,13 +18,11 @@ compose = Exercise(
     [(_first, _then), (_then, _first), (np.array([[1.0], [0.0]]), np.array([[0.3], [2.0]]))],
     {
         "the order counts: `then` acts on what `first` has left": lambda first, then: _compose(then, first),
-        "what the first step adds is kept in part only, as much as the second keeps": lambda first, then: (
-            then[0] * first[0],
-            first[1] + then[1],
+        "what the first step adds is kept in part only, as much as the second keeps": (
+            lambda first, then: np.stack([then[0] * first[0], first[1] + then[1]])
         ),
-        "what is kept is kept twice: multiply, do not add": lambda first, then: (
-            first[0] + then[0],
-            then[0] * first[1] + then[1],
+        "what is kept is kept twice: multiply, do not add": (
+            lambda first, then: np.stack([first[0] + then[0], then[0] * first[1] + then[1]])
         ),
     },
 )

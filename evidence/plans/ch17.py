@@ -56,22 +56,25 @@ def plan(runs):
         best |= mine
         for kind in kinds:
             for setting in grid:
-                yield entry("tuning", base, kind, TUNING_SEED, setting, VALIDATION)
+                yield entry("tuning", base, TUNING_SEED, setting, VALIDATION, kind=kind)
             for seed in SEEDS:
-                yield entry("report", base, kind, seed, best[f"{task}: {kind}"], TEST)
+                yield entry("report", base, seed, best[f"{task}: {kind}"], TEST, kind=kind)
                 if task == "sequence":
-                    yield entry("longer", base, kind, seed, best[f"{task}: {kind}"], TEST, name=f"{kind}, longer", steps=PATIENT)
+                    longer = {"name": f"{kind}, longer", "steps": PATIENT}
+                    yield entry("longer", base, seed, best[f"{task}: {kind}"], TEST, kind=kind, **longer)
     for name, (kind, changes, seeds) in CONTROLS.items():
         for seed in seeds:
-            yield entry("control", SEARCHING, kind, seed, best[f"sequence: {kind}"], TEST, name=name, **changes)
+            changed = {"kind": kind, "name": name, **changes}
+            yield entry("control", SEARCHING, seed, best[f"sequence: {kind}"], TEST, **changed)
     for name, (kind, changes) in VARIANTS.items():
         for seed in SEEDS:
-            yield entry("control", READING, kind, seed, best[f"picture: {kind}"], TEST, name=name, **changes)
+            changed = {"kind": kind, "name": name, **changes}
+            yield entry("control", READING, seed, best[f"picture: {kind}"], TEST, **changed)
     for base, kind in ((SEARCHING, "minGRU"), (READING, "attention")):
-        yield entry("check", base, kind, 1, {"lr": 0.005}, TEST, steps=10)
+        yield entry("check", base, 1, {"lr": 0.005}, TEST, kind=kind, steps=10)
 
 
-def entry(part, base, kind, seed, tuned, scans, *, name=None, steps=STEPS, **changes):
+def entry(part, base, seed, tuned, scans, *, kind, name=None, steps=STEPS, **changes):
     """One run as the record keeps it."""
     settings = {**base, "kind": kind, "steps": steps, "weight_decay": WEIGHT_DECAY, **tuned, **scans, **changes}
     return {"part": part, "group": f"{base['task']}: {name or kind}", "seed": seed, "settings": settings}

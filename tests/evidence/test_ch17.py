@@ -56,7 +56,7 @@ def test_a_digit_is_whole_however_the_picture_moves(chapter):
     """On black paper: what shows at rest shows after every move."""
     canvas, labels = chapter.digits(40, 3, "test", size=40)
     assert canvas.shape == (40, 3, 40, 40) and len(labels) == 40
-    made = chapter.scenes(160, seed=3, split="test", size=40, digits=1, digit_size=(12, 18))
+    made = chapter.scenes(320, seed=3, split="test", size=40, digits=1, digit_size=(12, 18))
     low, high = made.boxes[:, 0, :2].min(1), made.boxes[:, 0, 2:].max(1)
     assert ((low >= 8) & (high <= 32)).sum() >= 40
 
@@ -66,8 +66,9 @@ def test_every_setting_is_tried_and_the_report_waits_for_it():
     assert Counter(run["part"] for run in waiting)["tuning"] == 3 * (len(ch17.SEQUENCE) + len(ch17.PICTURE))
     assert all(run["settings"]["lr"] is None for run in waiting if run["part"] in ("report", "longer", "control"))
     scored = [
-        run | {"scores": {"cue": 0.9 - abs(run["settings"]["lr"] - 0.005), "accuracy": 0.5 + run["settings"]["lr"], "loss": 1.0}}
+        run | {"scores": {"cue": 0.9 - 20 * abs(lr - 0.005), "accuracy": 0.5 + 20 * lr, "loss": 1.0}}
         for run in waiting
+        for lr in [run["settings"]["lr"]]
         if run["part"] == "tuning"
     ]
     after = list(ch17.plan(scored))
