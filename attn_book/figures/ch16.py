@@ -1,0 +1,183 @@
+"""The figures of chapter 16, beyond: disparities, surfaces, and tracks through clips."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import to_rgb
+
+from attn_book.arrays import as_array
+from attn_book.figures.common import QUERY, WEIGHTS, as_picture, colour_bar, panels
+from attn_book.figures.style import PALETTE
+
+UNKNOWN = "#808080"
+MARK = PALETTE[1]  # orange, on grey pictures
+
+
+def disparities(picture, maps, *, columns=2, cell=2.9):
+    """A picture, and maps of its disparities that share one range of colours.
+
+    Args:
+        picture: As ``as_picture`` takes it, H × W pixels.
+        maps: ``{title: (H, W) px}``; NaN is drawn grey. The range is that of the first.
+        columns: Panels in a row.
+        cell: Width of one panel in inches.
+    """
+    picture = as_picture(picture)
+    maps = {title: as_array(values, title) for title, values in maps.items()}
+    first = next(iter(maps.values()))
+    low, high = np.nanmin(first), np.nanmax(first)
+    fig, axes = panels(len(maps) + 1, columns=columns, cell=cell, ratio=picture.shape[0] / picture.shape[1])
+    axes[0].imshow(picture)
+    axes[0].set_title("left")
+    colours = plt.get_cmap(WEIGHTS).with_extremes(bad=UNKNOWN)
+    for ax, (title, values) in zip(axes[1:], maps.items(), strict=True):
+        ax.imshow(values, cmap=colours, vmin=low, vmax=high)
+        ax.set_title(title)
+    colour_bar(axes, "disparity (px)", cmap=WEIGHTS, low=low, high=high)
+    return fig
+
+
+def training_pair(left, right, disparity, visible, *, cell=2.9):
+    """The two views of a pair, its disparities, and what of the left view has no match.
+
+    Args:
+        left, right: As ``as_picture`` takes them, H × W pixels.
+        disparity: (H, W) px.
+        visible: (H, W) bool.
+        cell: Width of one panel in inches.
+    """
+    left, disparity = as_picture(left), as_array(disparity, "disparity")
+    fig, axes = panels(4, columns=2, cell=cell, ratio=left.shape[0] / left.shape[1])
+    low, high = disparity.min(), disparity.max()
+    axes[2].imshow(disparity, cmap=WEIGHTS, vmin=low, vmax=high)
+    for ax, shown in ((axes[0], left), (axes[1], as_picture(right)), (axes[3], overlaid(left, ~as_array(visible, "visible")))):
+        ax.imshow(shown)
+    for ax, title in zip(axes, ("left", "right", "disparity", "no match"), strict=True):
+        ax.set_title(title)
+    colour_bar(axes, "disparity (px)", cmap=WEIGHTS, low=low, high=high)
+    return fig
+
+
+def marked(picture, masks, *, columns=2, cell=2.9):
+    """A picture in grey, once for each mask, with its pixels in orange.
+
+    Args:
+        picture: As ``as_picture`` takes it, H × W pixels.
+        masks: ``{title: (H, W) bool}``.
+        columns: Panels in a row.
+        cell: Width of one panel in inches.
+    """
+    picture = as_picture(picture)
+    fig, axes = panels(len(masks), columns=columns, cell=cell, ratio=picture.shape[0] / picture.shape[1])
+    for ax, (title, mask) in zip(axes, masks.items(), strict=True):
+        ax.imshow(overlaid(picture, as_array(mask, title)))
+        ax.set_title(title)
+    return fig
+
+
+def overlaid(picture, mask):
+    """A picture (H, W, 3) in light grey with the pixels of a mask (H, W) in orange; (H, W, 3)."""
+    grey = 0.3 + 0.6 * picture.mean(-1, keepdims=True)
+    return np.where(mask[..., None], to_rgb(MARK), np.broadcast_to(grey, picture.shape))
+
+
+def coverage(lines, points, *, size=(5.6, 3.6)):
+    """Error over the share of pixels that is kept.
+
+    Args:
+        lines: ``{name: (shares kept, shares of them that are off)}``.
+        points: ``{name: (share kept, share of them that is off)}``, each with its name beside it in the legend.
+        size: Width and height in inches.
+    """
+    fig, ax = plt.subplots(figsize=size)
+    for (name, (kept, off)), colour in zip(lines.items(), PALETTE, strict=False):
+        ax.plot(kept, off, "-", color=colour, label=name)
+    for (name, (kept, off)), colour, sign in zip(points.items(), PALETTE[len(lines) :], "osD^vP", strict=False):
+        ax.plot(kept, off, sign, color=colour, ms=8, ls="none", label=name)
+    ax.set(xlabel="known pixels that are kept (share)", ylabel="of them off by > 1 px (share)")
+    ax.set_ylim(bottom=0)
+    ax.legend()
+    return fig
+
+
+def from_elsewhere(picture, depths, *, columns=2, cell=2.9, **camera):
+    """A picture as a surface in space, seen from somewhere else.
+
+    Args:
+        picture: As ``as_picture`` takes it, H × W pixels.
+        depths: ``{title: (H, W) m}``, how far away each pixel is; NaN leaves it out.
+        columns: Panels in a row.
+        cell: Width of one panel in inches.
+        camera: As ``rendered`` takes them.
+    """
+    picture = as_picture(picture)
+    fig, axes = panels(len(depths), columns=columns, cell=cell, ratio=picture.shape[0] / picture.shape[1])
+    for ax, (title, depth) in zip(axes, depths.items(), strict=True):
+        ax.imshow(rendered(picture, as_array(depth, title), **camera))
+        ax.set_title(title)
+    return fig
+
+
+def rendered(picture, depth, *, focal=332.0, right=0.45, up=0.25, dot=1):
+    """What a second camera sees that stands to the right of the first and above it, and looks at the middle of the same scene.
+
+    Args:
+        picture: (H, W, 3) in [0, 1].
+        depth: (H, W) m; NaN leaves a pixel out.
+        focal: Focal length of both cameras in px.
+        right, up: Where the second stands, in m.
+        dot: px by which each point is widened to the right and down, so that the surface has fewer cracks.
+
+    Returns:
+        (H, W, 3); black where no point falls. Of points that fall on one pixel the nearest is seen.
+    """
+    H, W = depth.shape
+    rows, columns = np.indices(depth.shape)
+    known = np.isfinite(depth)
+    z = depth[known]
+    points = np.stack([(columns[known] - W / 2) * z / focal, (rows[known] - H / 2) * z / focal, z], -1)
+    place, aim = np.array([right, -up, 0.0]), np.array([0.0, 0.0, np.median(z)])
+    forward = (aim - place) / np.linalg.norm(aim - place)
+    across = np.cross([0.0, 1.0, 0.0], forward)
+    across /= np.linalg.norm(across)
+    axes = np.stack([across, np.cross(forward, across), forward])
+    x, y, away = ((points - place) @ axes.T).T
+    far_first = np.argsort(-away)
+    column, row = (np.round(focal * one / away + side / 2).astype(int)[far_first] for one, side in ((x, W), (y, H)))
+    seen, colours = np.zeros(picture.shape), picture[known][far_first]
+    for down in range(dot + 1):
+        for aside in range(dot + 1):
+            i, j = row + down, column + aside
+            inside = (i >= 0) & (i < H) & (j >= 0) & (j < W)
+            seen[i[inside], j[inside]] = colours[inside]  # of several, the last is kept: the nearest
+    return seen
+
+
+def film(frames, masks, moments, track=None, *, cell=2.4):
+    """Some frames of a clip with a mask: its outline where it is a mask, light where it is shares of cells.
+
+    Args:
+        frames: (T, 3, H, W).
+        masks: (T, H, W) bool, or (T, h, w) in [0, 1].
+        moments: The frames that are shown.
+        track: (T, 2) px, x and y of a dot in each frame, or None.
+        cell: Width of one frame in inches.
+    """
+    frames, masks = as_array(frames, "frames"), as_array(masks, "masks")
+    fig, axes = panels(len(moments), columns=2, cell=cell)
+    for ax, t in zip(axes, moments, strict=True):
+        picture = as_picture(frames[t])
+        if masks.dtype == bool:
+            ax.imshow(picture)
+            if masks[t].any():
+                ax.contour(masks[t], [0.5], colors=[QUERY], linewidths=2)
+        else:
+            light = masks[t] / max(masks[t].max(), 1e-6)
+            times = picture.shape[0] // light.shape[0], picture.shape[1] // light.shape[1]
+            light = np.kron(light, np.ones(times))[..., None]
+            grey = 0.25 * picture.mean(-1, keepdims=True)
+            ax.imshow(picture * light + grey * (1 - light))
+        if track is not None:
+            x, y = as_array(track[t], "track") - 0.5  # the middle of a pixel is a whole number for imshow
+            ax.plot(x, y, "o", ms=7, mfc=QUERY, mec="white", mew=1.5)
+        ax.set_title(f"frame {t + 1}")
+    return fig
