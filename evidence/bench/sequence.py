@@ -5,7 +5,7 @@
 Attention, the two scans of the chapter (each from both ends), the minGRU computed one place after the other, and a convolution on the
 grid, with as many parameters and of width 64, one sequence at a time. Milliseconds of processor time on one thread, forward and for
 a step (forward and backward), medians and quartiles of interleaved repeats; the most bytes held beyond the sequence. Best run on a machine
-that does nothing else, where it takes [three] minutes.
+that does nothing else, where it takes a minute or two.
 """
 
 import argparse
