@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 
 from attn_book.arrays import as_array
 from attn_book.figures.common import logarithmic
-from attn_book.figures.style import INK, MUTED, PALETTE
+from attn_book.figures.style import INK, MUTED, PALETTE, WEIGHTS
 
 MARKS = "osD^vP"
 
@@ -71,6 +71,24 @@ def options(names, panels, *, reference=None, size=None):
         ax.set_xlabel(label)
         if not known.any():
             ax.set_xticks([])
+    return fig
+
+
+def pieces(stages, *, cell=0.42):
+    """How many processes each piece of an array holds the sum of, at several moments of an exchange: one colour for one number.
+
+    Args:
+        stages: {title: (G, G)}, a row for each process and a column for each piece; numbers from 1 to G.
+        cell: Side of a cell in inches.
+    """
+    G = len(next(iter(stages.values())))
+    fig, axes = plt.subplots(1, len(stages), figsize=(len(stages) * (G * cell + 0.15), G * cell + 0.4), squeeze=False)
+    for ax, (title, held) in zip(axes.flat, stages.items(), strict=True):
+        ax.imshow(as_array(held, title), cmap=WEIGHTS, vmin=1, vmax=G)
+        for (process, piece), number in np.ndenumerate(held):
+            ax.text(piece, process, f"{number:g}", ha="center", va="center", color="black" if number > 0.6 * G else "white")
+        ax.set_title(title)
+        ax.axis("off")
     return fig
 
 
@@ -149,7 +167,7 @@ def lives(spans, *, saved, total, size=(5.6, 2.2)):
     return fig
 
 
-def lost_time(intervals, formulas, simulated, best, *, size=(5.6, 3.4)):
+def lost_time(intervals, formulas, simulated, best, *, size=(5.6, 3.8)):
     """The share of time that is lost over the interval between checkpoints: by formulas, as drawn at random, and the best interval.
 
     Args:
@@ -157,7 +175,7 @@ def lost_time(intervals, formulas, simulated, best, *, size=(5.6, 3.4)):
         formulas: {name: (n,) shares of 1}.
         simulated: (n,) shares of 1, drawn as marks.
         best: minutes, where a line stands.
-        size: Width and height in inches.
+        size: Width and height in inches; the legend stands below.
     """
     fig, ax = plt.subplots(figsize=size)
     for (name, shares), colour, style in zip(formulas.items(), (PALETTE[0], PALETTE[5]), ("-", "--"), strict=False):
@@ -166,5 +184,5 @@ def lost_time(intervals, formulas, simulated, best, *, size=(5.6, 3.4)):
     ax.axvline(best, color=INK, ls=":", lw=1.4, label="Young's interval")
     logarithmic(ax, "x")
     ax.set(xlabel="minutes from one checkpoint to the next", ylabel="share of the time lost", ylim=(0, None))
-    ax.legend()
+    fig.legend(loc="outside lower center", ncols=2)
     return fig

@@ -49,6 +49,14 @@ def test_what_was_not_measured_says_so_and_has_no_bar():
     assert times.get_ylim()[0] > times.get_ylim()[1], "the first option is on top"
 
 
+def test_one_number_has_one_colour_at_every_moment():
+    fig = ch15.pieces({"at first": np.ones((3, 3)), "in the end": np.full((3, 3), 3.0)})
+    first, last = (ax.images[0] for ax in fig.axes)
+    assert first.get_clim() == last.get_clim() == (1, 3)
+    assert [{text.get_text() for text in ax.texts} for ax in fig.axes] == [{"1"}, {"3"}]
+    assert [ax.get_title() for ax in fig.axes] == ["at first", "in the end"]
+
+
 def test_parts_stand_end_to_end_and_what_is_gathered_behind_them():
     parts = {"parameters": 2.0, "gradients": 2.0, "optimiser": 4.0}
     fig = ch15.kept({"alone": (parts, 0), "shard": ({name: x / 2 for name, x in parts.items()}, 1.5)}, xlabel="kB")
