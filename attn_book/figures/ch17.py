@@ -54,7 +54,7 @@ def leads(names, differences, *, size=None):
     ax.axvline(0, color=INK, ls="--", lw=1.2)
     ax.set_yticks(places, names)
     ax.invert_yaxis()
-    ax.set_xlabel("← the rival leads      attention leads →")
+    ax.set_xlabel("lead of attention; below 0 the rival leads")
     return fig
 
 
