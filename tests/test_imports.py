@@ -147,6 +147,7 @@ ALLOWED = {
     "evidence.plans": "",
     "evidence.plans.ch05": "evidence.recipe evidence.tune",
     "evidence.plans.ch??": "evidence.tune",
+    "evidence.plans.ch16": "evidence.tune .ch16_more",
     "evidence.plans.ch16_more": "evidence.tune",
     "evidence.recipe": "torch attn_utils.device",
     "evidence.record": "attn_book.runs .recipe",

@@ -117,7 +117,7 @@ def from_elsewhere(picture, depths, *, columns=2, cell=2.9, **camera):
     return fig
 
 
-def rendered(picture, depth, *, focal=332.0, right=0.45, up=0.25, dot=1):
+def rendered(picture, depth, *, focal=332.0, right=0.8, up=0.35, dot=1):
     """What a second camera sees that stands to the right of the first and above it, and looks at the middle of the same scene.
 
     Args:

@@ -1,18 +1,15 @@
 """What is run for chapter 16: stereo on synthetic pairs and a real one, and tracking; the other half's runs follow."""
 
-import importlib
-import importlib.util
-
+from evidence.plans import ch16_more
 from evidence.tune import tune
 
 RECIPE = "drafts/16_beyond.ipynb"
-MORE = "evidence.plans.ch16_more"  # of self-supervision and captioning
 SEEDS = (1, 2, 3)
 TUNING_SEED = 0
 VALIDATION = {"split": "validation", "scene_seed": 900}
 TEST = {"split": "test", "scene_seed": 950}
 
-STEPS = {"stereo": 800, "tracking": 200}
+STEPS = {"stereo": 800, "tracking": 400}
 LR = (0.002, 0.005, 0.0125)
 LEARNED = {  # {task: kinds}, each with a learning rate of its own, from one grid for its task
     "stereo": ("one step", "without the key", "further layers", "wider", "no matching"),
@@ -55,10 +52,8 @@ def plan(runs):
         yield entry("longer", f"stereo: {kind}, longer", 1, how | tuned | {"steps": 4 * STEPS["stereo"]}, TEST)
     short = {"task": "stereo", "kind": "one step", "steps": 10, "lr": 0.005}
     yield entry("check", "stereo: one step", 1, short, VALIDATION)
-    if importlib.util.find_spec(MORE):
-        more = importlib.import_module(MORE)
-        if more.RECIPE == RECIPE:  # once both halves are one notebook
-            yield from more.plan(runs)
+    if ch16_more.RECIPE == RECIPE:  # once both halves are one notebook
+        yield from ch16_more.plan(runs)
 
 
 def entry(part, group, seed, how, scenes):

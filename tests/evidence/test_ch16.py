@@ -25,7 +25,7 @@ def chapter():
 @pytest.fixture
 def all_runs(monkeypatch):
     """This half's runs once all are done, when middling settings are the best."""
-    monkeypatch.setattr(ch16, "MORE", "evidence.plans.none")
+    monkeypatch.setattr(ch16.ch16_more, "plan", lambda runs: iter(()))
     good = {"lr": 0.005, "update": 0.0, "radius": 8.0, "sharpness": 300.0, "place": 4.0}
     runs, done = [], set()
     while new := [run for run in ch16.plan(runs) if None not in run["settings"].values() and key(run) not in done]:
