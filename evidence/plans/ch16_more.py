@@ -9,8 +9,8 @@ TUNING_SEED = 0
 VALIDATION = {"split": "validation", "scene_seed": 900}
 TEST = {"split": "test", "scene_seed": 950}
 
-STEPS, TUNE_STEPS = 600, 200  # without labels, and then with 100
-PATIENT = 4  # so many times the steps, for "longer"
+STEPS, TUNE_STEPS = 1_000, 200  # without labels, and then with 100
+PATIENT = 3  # so many times the steps, for "longer"
 PRETRAINED = ("attention", "blanked", "convolution", "no mixing")
 FROM_SCRATCH = ("attention", "convolution")  # as many steps as both trainings together
 PRETRAINING = {"lr": (0.001, 0.002, 0.004), "share": (0.5, 0.75, 0.9)}
