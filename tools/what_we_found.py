@@ -214,9 +214,11 @@ def _line(row, compared):
     steps = [f"{steps:,}" for steps in dict.fromkeys((compared.attention_steps, compared.other_steps)) if steps]
     budget = [" and ".join(steps) + " steps"] if steps else []
     seeds = [f"{len(compared.attention_scores)} seeds"] if compared.interval is not None else []
-    difference = str(compared)
+    difference, _, interval = str(compared).partition(" ±")
     if compared.verdict in ("better", "worse"):
-        difference = "**" + difference.replace(" ", "** ", 1)
+        difference = f"**{difference}**"
+    if interval:
+        difference += f"<br>±{interval}"
     about = ", ".join([row["called"], *budget, *seeds])
     return f"| {row['words']}<br>*{about}* | {compared.attention}<br>{compared.other} | {difference} |"
 
