@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 
 from attn_book.arrays import as_array
-from attn_book.figures.common import QUERY, as_picture, colour_bar, panels, power_of_ten
+from attn_book.figures.common import QUERY, as_picture, colour_bar, curves, panels, power_of_ten
 from attn_book.figures.style import INK, PALETTE, WEIGHTS
 
 NOTHING = "#c8c8c8"
@@ -55,6 +55,40 @@ def leads(names, differences, *, size=None):
     ax.set_yticks(places, names)
     ax.invert_yaxis()
     ax.set_xlabel("lead of attention; below 0 the rival leads")
+    return fig
+
+
+def over_shifts(series, *, size=(5.6, 4.4)):
+    """Shares of answers that change, over the pixels by which the picture moves.
+
+    Args:
+        series: {name: (shifts,) shares}, for shifts of 1, 2, 3, … px.
+        size: Width and height in inches.
+    """
+    px = np.arange(1, 1 + len(next(iter(series.values()))))
+    labels = {"xlabel": "px by which the picture moves", "ylabel": "share of answers that change"}
+    fig = curves({name: (px, shares) for name, shares in series.items()}, markers=True, xticks=px, size=size, **labels)
+    fig.axes[0].set_ylim(0)
+    fig.axes[0].legend(loc="lower right")
+    return fig
+
+
+def over_distances(series, distances, *, floor, floor_label):
+    """Shares of right answers over distances that double, with the level that needs no question as a dashed line.
+
+    Args:
+        series: {name: (distances,) shares}.
+        distances: Where each range of distances begins; the next is where it ends.
+        floor: The level of guessing.
+        floor_label: What it is.
+    """
+    labels = {"xlabel": "steps between the two marks (from … to twice as many)", "ylabel": "right answers at the cue"}
+    lines = {name: (distances, shares) for name, shares in series.items()}
+    fig = curves(lines, markers=True, logx=True, xticks=distances, **labels)
+    ax = fig.axes[0]
+    ax.axhline(floor, color=INK, ls="--", lw=1.2, label=floor_label)
+    ax.set_ylim(0, 1)
+    ax.legend(loc="center right")
     return fig
 
 

@@ -45,3 +45,18 @@ def test_a_task_has_its_picture_and_two_bars():
     assert right.get_title() == "one: a asks b"
     assert [bar.get_width() for bar in right.patches] == [0.9, 0.3]
     assert [bar.get_width() for bar in below.patches] == [0.5, 0.6]
+
+
+def test_shifts_begin_at_one_pixel_and_shares_at_nothing():
+    ax = ch17.over_shifts({"ours": [0.1, 0.2, 0.3], "theirs": [0.2, 0.2, 0.2]}).axes[0]
+    assert ax.lines[0].get_xydata().tolist() == [[1, 0.1], [2, 0.2], [3, 0.3]]
+    assert ax.get_ylim()[0] == 0
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ours", "theirs"]
+
+
+def test_distances_double_beside_the_level_of_guessing():
+    ax = ch17.over_distances({"ours": [0.9, 0.8]}, [1, 2], floor=0.3, floor_label="a guess").axes[0]
+    assert ax.get_xscale() == "log" and ax.get_ylim() == (0, 1)
+    assert ax.lines[0].get_xydata().tolist() == [[1, 0.9], [2, 0.8]]
+    assert set(ax.lines[1].get_ydata()) == {0.3}
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ours", "a guess"]
