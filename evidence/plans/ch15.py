@@ -11,7 +11,7 @@ KINDS = ("attention", "convolution", "mix")
 VALIDATION = {"split": "validation", "scene_seed": 905}
 TEST = {"split": "test", "scene_seed": 955}
 
-PLAIN, PHOTOGRAPHS = "tint", "photo"  # what is behind the digits; all is tuned on the first
+PLAIN, PHOTOGRAPHS = "plain", "photographs"  # what is behind the digits; all is tuned on the first
 CONTROL_SIZES = (8_000, 125_000)
 
 AXES = {"lr": (0.001, 0.003, 0.01), "weight_decay": (0.01, 0.1, 1.0)}
@@ -41,12 +41,12 @@ def plan(runs):
                     yield entry("double", f"{kind}, twice the steps", seed, size, kind, setting, TEST, steps=2 * STEPS)
                 if size in CONTROL_SIZES:
                     group = f"{kind}, on photographs"
-                    yield entry("control", group, seed, size, kind, setting, TEST, background=PHOTOGRAPHS)
+                    yield entry("control", group, seed, size, kind, setting, TEST, look=PHOTOGRAPHS)
     short = {"lr": 0.003, "weight_decay": 0.1}
     yield entry("check", "mix", 1, 512, "mix", short, TEST, steps=20)
 
 
-def entry(part, group, seed, size, kind, tuned, scenes, *, steps=STEPS, background=PLAIN):
+def entry(part, group, seed, size, kind, tuned, scenes, *, steps=STEPS, look=PLAIN):
     """One run as the record keeps it."""
-    settings = {"kind": kind, "pictures": size, "steps": steps, "background": background, **tuned, **scenes}
+    settings = {"kind": kind, "pictures": size, "steps": steps, "look": look, **tuned, **scenes}
     return {"part": part, "group": group, "seed": seed, "settings": settings}

@@ -44,16 +44,16 @@ def test_every_size_is_reported_with_three_seeds_and_as_many_steps():
 
 
 def test_a_larger_set_begins_with_the_smaller_one_and_a_seed_has_its_own(recipe):
-    few, labels = recipe.digit_scenes(30, 5, "train", "tint")
-    more, more_labels = recipe.digit_scenes(1_040, 5, "train", "tint")
+    few, labels = recipe.digit_scenes(30, 5, "train", "plain")
+    more, more_labels = recipe.digit_scenes(1_040, 5, "train", "plain")
     assert few.shape == (30, 3, 32, 32) and few.dtype.is_floating_point is False
     assert (more[:30] == few).all() and (more_labels[:30] == labels).all()
     assert (more[1_000:1_030] != few).any()
-    assert (recipe.digit_scenes(30, 6, "train", "tint")[0] != few).any()
+    assert (recipe.digit_scenes(30, 6, "train", "plain")[0] != few).any()
 
 
 def test_each_picture_exchanges_its_own_colours(recipe):
-    images = recipe.digit_scenes(64, 5, "train", "tint")[0] / 255
+    images = recipe.digit_scenes(64, 5, "train", "plain")[0] / 255
     changed = recipe.exchange_colours(images)
     assert (changed.sum(dim=1) - images.sum(dim=1)).abs().max() < 1e-5
     orders = {
@@ -64,7 +64,7 @@ def test_each_picture_exchanges_its_own_colours(recipe):
 
 @pytest.mark.parametrize("kind", ch15.KINDS)
 def test_the_recipe_runs(recipe, kind):
-    how = {"pictures": 64, "steps": 2, "lr": 1e-3, "weight_decay": 0.1, "background": "tint"}
+    how = {"pictures": 64, "steps": 2, "lr": 1e-3, "weight_decay": 0.1, "look": "plain"}
     scores = recipe.run(1, kind=kind, split="validation", scene_seed=905, **how)
     assert 0 <= scores["accuracy"] <= 1 and 0 <= scores["train accuracy"] <= 1
     assert abs(scores["parameters"] / 131_482 - 1) < 0.01
