@@ -1,6 +1,6 @@
 """Train the model that a chapter shows live in its page, and write its 8-bit weights to results/live/.
 
-    python -m evidence.live 07     a minute of one core; 09 takes three, 10 two, 11 three
+    python -m evidence.live 07     a minute of one core; 09 takes three, 10 eight, 11 three
 
 The chapter only reads the file, so that executing it again does not write all the weights anew. With the weights stands what
 they were made with, as in results/chNN.json, and what the rounding costs: scores of the trained model and of the rounded one.
@@ -54,8 +54,8 @@ def click_to_mask(recipe):
 
 
 def draw_digit(recipe):
-    """Chapter 10's network that draws digits, as `cued_search`."""
-    chapter, settings = namespace(recipe), runs.load("ch10")["digits: attention + local path"].settings
+    """Chapter 10's network that draws digits: the run with four times the steps, once more."""
+    chapter, settings = namespace(recipe), runs.load("ch10")["digits: attention + local path, longer"].settings
     model, labels = chapter.build(settings["kind"], SEED), torch.arange(10).repeat(100)
     how = {"steps": settings["steps"], "batch_size": 64, "lr": settings["lr"], "clip": 1.0, "seed": SEED}
     fit(model, chapter.digits("train"), chapter.loss_of("flow x"), **how)

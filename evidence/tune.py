@@ -53,6 +53,44 @@ def tune(runs, groups, axes, score, *, bounds=None, most=6, margin=None, then=No
         axes = wider
 
 
+def race(runs, group, grid, score, near, seeds):
+    """The settings of one group that a first seed leaves close together, and the best of them by the mean over more seeds.
+
+    A setting that wins by less than two seeds differ has won nothing. So those near the top are tried again, and only they.
+
+    Args:
+        runs: all runs so far; those of part "tuning" count.
+        group: whose settings they are.
+        grid: settings, as `tune` returns them.
+        score: function of a run; the highest is the best. A run that diverged is the worst.
+        near: function of the highest score: how far below it another is still close.
+        seeds: the first one, which has tried all of the grid, and those that decide.
+
+    Returns:
+        A list of the settings that are close, none while the first seed has not tried all of them; and the best setting, in which
+        every value is None while a run is missing.
+    """
+    found = {
+        (run["seed"], *(run["settings"][name] for name in grid[0])): -math.inf if "diverged" in run["scores"] else score(run)
+        for run in runs
+        if run["part"] == "tuning" and run["group"] == group
+    }
+    known = [[found.get((seed, *setting.values())) for seed in seeds] for setting in grid]
+    unknown = dict.fromkeys(grid[0])
+    if any(scores[0] is None for scores in known):
+        return [], unknown
+    top = max(scores[0] for scores in known)
+    close = [
+        (scores, setting) for scores, setting in zip(known, grid) if scores[0] >= top - (near(top) if math.isfinite(top) else 0)
+    ]
+    settings = [setting for _, setting in close]
+    if len(close) == 1:
+        return settings, settings[0]
+    if any(None in scores for scores, _ in close):
+        return settings, unknown
+    return settings, max(close, key=lambda entry: sum(entry[0]))[1]
+
+
 def _best(points, scores, ties, margin):
     """The point of the highest score, or of those within the margin below it the one that `ties` puts first."""
     top = max(points, key=scores.get)

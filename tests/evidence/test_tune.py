@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from evidence.tune import tune
+from evidence.tune import race, tune
 
 AXES = {"lr": (0.001, 0.003, 0.01), "decay": (0.0, 0.1, 1.0)}
 BOUNDS = {"decay": 0.0}
@@ -94,3 +94,43 @@ def test_between_equals_something_else_decides():
     assert best == {"a": {"lr": 0.003, "decay": 0.1}}
     _, best = tune(runs, ["a"], AXES, score, margin=lambda right: 0.001, then=then, most=3)
     assert best == {"a": {"lr": 0.01, "decay": 1.0}}
+
+
+GRID = [{"lr": lr} for lr in (0.003, 0.01, 0.03)]
+RACE = {"group": "a", "grid": GRID, "score": lambda run: run["scores"]["right"], "near": lambda top: 0.1, "seeds": (0, 6, 7)}
+
+
+def tried(seed, *scores, part="tuning", group="a"):
+    """One run for each learning rate, as far as the scores go; None stands for none."""
+    found = [{"right": score} if score != "diverged" else {"diverged": 1} for score in scores]
+    return [
+        {"part": part, "group": group, "seed": seed, "settings": setting, "scores": score}
+        for setting, score in zip(GRID, found)
+        if score != {"right": None}
+    ]
+
+
+def test_a_race_waits_for_the_first_seed():
+    assert race(tried(0, 0.9, 0.8), **RACE) == ([], {"lr": None})
+    assert race(tried(6, 0.9, 0.8, 0.7), **RACE) == ([], {"lr": None})
+
+
+def test_who_is_ahead_by_far_has_won_the_race():
+    assert race(tried(0, 0.5, 0.8, 0.6), **RACE) == ([{"lr": 0.01}], {"lr": 0.01})
+
+
+def test_those_that_are_close_are_tried_again_and_their_mean_decides():
+    runs = tried(0, 0.5, 0.80, 0.78)
+    assert race(runs, **RACE) == (GRID[1:], {"lr": None})
+    runs += tried(6, None, 0.60, 0.75)
+    assert race(runs, **RACE) == (GRID[1:], {"lr": None})
+    runs += tried(7, None, 0.82, 0.80)
+    assert race(runs, **RACE) == (GRID[1:], {"lr": 0.03})
+
+
+def test_in_a_race_other_parts_and_groups_do_not_count_and_what_diverged_is_the_worst():
+    runs = tried(0, "diverged", 0.8, 0.75) + tried(0, 0.9, 0.1, 0.1, part="report") + tried(0, 0.9, 0.1, 0.1, group="b")
+    assert race(runs, **RACE)[0] == GRID[1:]
+    assert race(tried(0, "diverged", "diverged", "diverged"), **RACE)[0] == GRID
+    runs = tried(0, "diverged", 0.8, 0.75) + tried(6, None, "diverged", 0.1) + tried(7, None, 0.9, 0.1)
+    assert race(runs, **RACE)[1] == {"lr": 0.03}
