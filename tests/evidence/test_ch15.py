@@ -62,6 +62,13 @@ def test_each_picture_exchanges_its_own_colours(recipe):
     assert len(orders) == 6
 
 
+@pytest.mark.parametrize("look", ["plain", "photographs"])
+def test_pixels_lie_around_0_and_are_of_size_1(recipe, look):
+    pixels = recipe.scaled(recipe.digit_scenes(500, 5, "train", look)[0])
+    assert pixels.mean().abs() < 0.5
+    assert 0.5 < pixels.std() < 1.5
+
+
 @pytest.mark.parametrize("kind", ch15.KINDS)
 def test_the_recipe_runs(recipe, kind):
     how = {"pictures": 64, "steps": 2, "lr": 1e-3, "weight_decay": 0.1, "look": "plain"}
