@@ -53,10 +53,11 @@ def tune(runs, groups, axes, score, *, bounds=None, most=6, margin=None, then=No
         axes = wider
 
 
-def race(runs, group, grid, score, near, seeds):
+def race(runs, group, grid, score, near, seeds, then):
     """The settings of one group that a first seed leaves close together, and the best of them by the mean over more seeds.
 
-    A setting that wins by less than two seeds differ has won nothing. So those near the top are tried again, and only they.
+    A setting that wins by less than two seeds differ has won nothing. So those near the top are tried again, and only they. Where
+    n seeds leave some within 1/√n of that, something less noisy decides, such as the loss in training.
 
     Args:
         runs: all runs so far; those of part "tuning" count.
@@ -65,30 +66,38 @@ def race(runs, group, grid, score, near, seeds):
         score: function of a run; the highest is the best. A run that diverged is the worst.
         near: function of the highest score: how far below it another is still close.
         seeds: the first one, which has tried all of the grid, and those that decide.
+        then: function of a run; between those that are still close the highest is the best.
 
     Returns:
         A list of the settings that are close, none while the first seed has not tried all of them; and the best setting, in which
         every value is None while a run is missing.
     """
     found = {
-        (run["seed"], *(run["settings"][name] for name in grid[0])): -math.inf if "diverged" in run["scores"] else score(run)
+        (run["seed"], *(run["settings"][name] for name in grid[0])): run
         for run in runs
         if run["part"] == "tuning" and run["group"] == group
     }
-    known = [[found.get((seed, *setting.values())) for seed in seeds] for setting in grid]
-    unknown = dict.fromkeys(grid[0])
-    if any(scores[0] is None for scores in known):
-        return [], unknown
-    top = max(scores[0] for scores in known)
-    close = [
-        (scores, setting) for scores, setting in zip(known, grid) if scores[0] >= top - (near(top) if math.isfinite(top) else 0)
-    ]
-    settings = [setting for _, setting in close]
-    if len(close) == 1:
-        return settings, settings[0]
-    if any(None in scores for scores, _ in close):
-        return settings, unknown
-    return settings, max(close, key=lambda entry: sum(entry[0]))[1]
+    tried = [[found.get((seed, *setting.values())) for seed in seeds] for setting in grid]
+    if any(its[0] is None for its in tried):
+        return [], dict.fromkeys(grid[0])
+    close = _within(near, range(len(grid)), [_mean(score, its[:1]) for its in tried])
+    settings = [grid[i] for i in close]
+    if len(close) > 1:
+        if any(None in tried[i] for i in close):
+            return settings, dict.fromkeys(grid[0])
+        closer = lambda top: near(top) / math.sqrt(len(seeds))
+        close = _within(closer, close, [_mean(score, its) if None not in its else -math.inf for its in tried])
+    return settings, grid[max(close, key=lambda i: _mean(then, [run for run in tried[i] if run]))]
+
+
+def _mean(score, runs):
+    return sum(-math.inf if "diverged" in run["scores"] else score(run) for run in runs) / len(runs)
+
+
+def _within(near, points, scores):
+    """Those of the points whose score is near the highest of them."""
+    top = max(scores[i] for i in points)
+    return [i for i in points if scores[i] >= (top - near(top) if math.isfinite(top) else top)]
 
 
 def _best(points, scores, ties, margin):

@@ -66,10 +66,10 @@ def plan(runs):
     first = [run for run in runs if run["seed"] == TUNING_SEEDS[0]]
     for task in STEPS:
         groups = [group for group, how in known.items() if how["task"] == task]
-        how = {"margin": standard_error, "then": lambda run: -run["scores"]["loss"]}
-        grids[task], _ = tune(first, groups, AXES, worth, **how)
+        then = lambda run: -run["scores"]["loss"]
+        grids[task], _ = tune(first, groups, AXES, worth, margin=standard_error, then=then)
         for group in groups:
-            close[group], best[group] = race(runs, group, grids[task], worth, near, TUNING_SEEDS)
+            close[group], best[group] = race(runs, group, grids[task], worth, near, TUNING_SEEDS, then)
     for group, how in known.items():
         task = how["task"]
         for setting in grids[task]:

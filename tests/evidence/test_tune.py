@@ -97,16 +97,19 @@ def test_between_equals_something_else_decides():
 
 
 GRID = [{"lr": lr} for lr in (0.003, 0.01, 0.03)]
-RACE = {"group": "a", "grid": GRID, "score": lambda run: run["scores"]["right"], "near": lambda top: 0.1, "seeds": (0, 6, 7)}
+RACE = {
+    "group": "a", "grid": GRID, "seeds": (0, 6, 7),
+    "score": lambda run: run["scores"]["right"], "near": lambda top: 0.1, "then": lambda run: -run["scores"]["loss"],
+}  # fmt: skip
 
 
-def tried(seed, *scores, part="tuning", group="a"):
+def tried(seed, *scores, losses=(1.0, 1.0, 1.0), part="tuning", group="a"):
     """One run for each learning rate, as far as the scores go; None stands for none."""
-    found = [{"right": score} if score != "diverged" else {"diverged": 1} for score in scores]
+    found = [{"right": score, "loss": loss} if score != "diverged" else {"diverged": 1} for score, loss in zip(scores, losses)]
     return [
         {"part": part, "group": group, "seed": seed, "settings": setting, "scores": score}
         for setting, score in zip(GRID, found)
-        if score != {"right": None}
+        if score.get("right", 0) is not None
     ]
 
 
@@ -122,15 +125,23 @@ def test_who_is_ahead_by_far_has_won_the_race():
 def test_those_that_are_close_are_tried_again_and_their_mean_decides():
     runs = tried(0, 0.5, 0.80, 0.78)
     assert race(runs, **RACE) == (GRID[1:], {"lr": None})
-    runs += tried(6, None, 0.60, 0.75)
+    runs += tried(6, None, 0.50, 0.75)
     assert race(runs, **RACE) == (GRID[1:], {"lr": None})
     runs += tried(7, None, 0.82, 0.80)
+    assert race(runs, **RACE) == (GRID[1:], {"lr": 0.03})
+
+
+def test_what_more_seeds_leave_close_together_is_decided_by_the_loss():
+    losses = (0.1, 0.5, 0.6)  # the lowest belongs to one that is not close
+    runs = [run for seed in (0, 6, 7) for run in tried(seed, 0.5, 0.78, 0.80, losses=losses)]
+    assert race(runs, **RACE) == (GRID[1:], {"lr": 0.01})
+    runs = [run for seed in (0, 6, 7) for run in tried(seed, 0.5, 0.73, 0.80, losses=losses)]  # by more than 0.1 / √3
     assert race(runs, **RACE) == (GRID[1:], {"lr": 0.03})
 
 
 def test_in_a_race_other_parts_and_groups_do_not_count_and_what_diverged_is_the_worst():
     runs = tried(0, "diverged", 0.8, 0.75) + tried(0, 0.9, 0.1, 0.1, part="report") + tried(0, 0.9, 0.1, 0.1, group="b")
     assert race(runs, **RACE)[0] == GRID[1:]
-    assert race(tried(0, "diverged", "diverged", "diverged"), **RACE)[0] == GRID
     runs = tried(0, "diverged", 0.8, 0.75) + tried(6, None, "diverged", 0.1) + tried(7, None, 0.9, 0.1)
     assert race(runs, **RACE)[1] == {"lr": 0.03}
+    assert race(tried(0, "diverged", "diverged", "diverged"), **RACE)[0] == GRID
