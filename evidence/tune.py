@@ -53,7 +53,7 @@ def tune(runs, groups, axes, score, *, bounds=None, most=6, margin=None, then=No
         axes = wider
 
 
-def race(runs, group, grid, score, near, seeds, then):
+def race(runs, group, grid, score, near, seeds, then=None):
     """The settings of one group that a first seed leaves close together, and the best of them by the mean over more seeds.
 
     A setting that wins by less than two seeds differ has won nothing. So those near the top are tried again, and only they. Where
@@ -66,7 +66,7 @@ def race(runs, group, grid, score, near, seeds, then):
         score: function of a run; the highest is the best. A run that diverged is the worst.
         near: function of the highest score: how far below it another is still close.
         seeds: the first one, which has tried all of the grid, and those that decide.
-        then: function of a run; between those that are still close the highest is the best.
+        then: function of a run; between those that are still close the highest is the best. None leaves it to the mean of `score`.
 
     Returns:
         A list of the settings that are close, none while the first seed has not tried all of them; and the best setting, in which
@@ -87,7 +87,7 @@ def race(runs, group, grid, score, near, seeds, then):
             return settings, dict.fromkeys(grid[0])
         closer = lambda top: near(top) / math.sqrt(len(seeds))
         close = _within(closer, close, [_mean(score, its) if None not in its else -math.inf for its in tried])
-    return settings, grid[max(close, key=lambda i: _mean(then, [run for run in tried[i] if run]))]
+    return settings, grid[max(close, key=lambda i: _mean(then or score, [run for run in tried[i] if run]))]
 
 
 def _mean(score, runs):

@@ -135,6 +135,7 @@ def test_what_more_seeds_leave_close_together_is_decided_by_the_loss():
     losses = (0.1, 0.5, 0.6)  # the lowest belongs to one that is not close
     runs = [run for seed in (0, 6, 7) for run in tried(seed, 0.5, 0.78, 0.80, losses=losses)]
     assert race(runs, **RACE) == (GRID[1:], {"lr": 0.01})
+    assert race(runs, **{**RACE, "then": None}) == (GRID[1:], {"lr": 0.03})
     runs = [run for seed in (0, 6, 7) for run in tried(seed, 0.5, 0.73, 0.80, losses=losses)]  # by more than 0.1 / √3
     assert race(runs, **RACE) == (GRID[1:], {"lr": 0.03})
 
