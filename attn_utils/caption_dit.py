@@ -12,7 +12,7 @@ from attn_utils.shapes import check_choice, check_shape, check_size, check_tiles
 from attn_utils.vit import Block, PatchEmbed
 
 HOW = ("cross", "pooled", "tokens")
-READOUTS = ("plain", "product", "deeper")
+READOUTS = ("plain", "product", "deeper", "gated")
 
 
 class CaptionDiT(nn.Module):
@@ -34,8 +34,8 @@ class CaptionDiT(nn.Module):
         length: words L of a caption.
         channels: channels of the picture, in and out.
         how: "cross", "pooled" or "tokens".
-        readout: what makes pixels from a token: "plain", a linear layer; "product", the same and `ShapeTimesColour` added; "deeper", the
-            same and two layers added that have as many parameters as the product.
+        readout: what makes pixels from a token: "plain", a linear layer; "product", the same and `ShapeTimesColour` added; "deeper" and
+            "gated", the same and as many parameters added as the product has, in two layers or in a `Gate`.
         ordered: tell the words their places; without, a caption is an unordered set.
         mlp_ratio: hidden width of the MLPs, in units of D.
         waves: as in `TimeEmbedding`.
@@ -140,8 +140,11 @@ class CaptionDiT(nn.Module):
             return None
         if readout == "product":
             return product
-        width = _width(sum(p.numel() for p in product.parameters()), dim, pixels * self.channels)
-        return nn.Sequential(nn.Linear(dim, width), nn.GELU(), zero_linear(width, pixels * self.channels))
+        budget, pixels = sum(p.numel() for p in product.parameters()), pixels * self.channels
+        if readout == "gated":
+            return Gate(dim, _width(budget, 2 * dim + 1, pixels), pixels)
+        width = _width(budget, dim, pixels)
+        return nn.Sequential(nn.Linear(dim, width), nn.GELU(), zero_linear(width, pixels))
 
     def read(self, captions: Tensor) -> Tensor:
         """What the words of captions say, (B, L) -> (B, L, D)."""
@@ -177,6 +180,27 @@ class ShapeTimesColour(nn.Module):
         shapes = self.shapes(x).unflatten(-1, (self.terms, -1))  # (B, N, terms, pixels)
         colours = self.colours(x).unflatten(-1, (self.terms, -1))  # (B, N, terms, C)
         return torch.einsum("bnkp, bnkc -> bnpc", shapes, colours).flatten(2)
+
+
+class Gate(nn.Module):
+    """Products that know nothing of pictures: out = W (a(x) ⊙ b(x)), all linear; W begins at 0. A control for `ShapeTimesColour`.
+
+    Args:
+        dim: width D of a token.
+        width: number of products.
+        out: numbers that come out.
+
+    Shapes:
+        forward(x) -> out; (B, N, D) -> (B, N, out).
+    """
+
+    def __init__(self, dim: int, width: int, out: int):
+        super().__init__()
+        self.factors, self.out = nn.Linear(dim, 2 * check_size("width", width)), zero_linear(width, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, other = self.factors(x).chunk(2, dim=-1)  # 2 × (B, N, width)
+        return self.out(one * other)
 
 
 def drop_words(captions: Tensor, share: float, anything: int) -> Tensor:

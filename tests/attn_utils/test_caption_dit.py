@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from attn_utils.attention import MultiHeadAttention
-from attn_utils.caption_dit import HOW, READOUTS, CaptionDiT, ShapeTimesColour, drop_words, word_velocity
+from attn_utils.caption_dit import HOW, READOUTS, CaptionDiT, Gate, ShapeTimesColour, drop_words, word_velocity
 from attn_utils.cost import count_parameters
 from attn_utils.flow import drop_labels, flow_loss, velocity_of
 from attn_utils.record import record_attention
@@ -89,7 +89,7 @@ def test_all_ways_and_all_larger_read_outs_have_equal_parameters(dim):
     size = {"image_size": 28, "patch": 7, "dim": dim, "depth": 4, "heads": 4, "words": 21, "length": 5}
     ways = [count_parameters(CaptionDiT(**size, how=how)) for how in HOW]
     assert max(ways) / min(ways) < 1.002
-    larger = [count_parameters(CaptionDiT(**size, readout=readout)) for readout in ("product", "deeper")]
+    larger = [count_parameters(CaptionDiT(**size, readout=readout)) for readout in ("product", "deeper", "gated")]
     assert max(larger) / min(larger) < 1.002
     assert 0.01 < larger[0] / ways[0] - 1 < 0.03  # the product costs about two per cent
 
@@ -116,6 +116,16 @@ def test_shape_times_colour_by_hand():
         layer.colours.bias.zero_()
     out = layer(torch.tensor([[[3.0, 10.0]]]))
     assert_close(out.unflatten(-1, (3, 3))[0, 0], torch.tensor([[30.0, 0, 15], [60, 0, 30], [0, 0, 0]]))
+
+
+def test_a_gate_multiplies_by_hand():
+    """Two products of tokens of two numbers: 3 · 10 and 3 · 3, and the second counts twice."""
+    gate = Gate(2, 2, 1)
+    with torch.no_grad():
+        gate.factors.weight.copy_(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]))
+        gate.factors.bias.zero_()
+        gate.out.weight.copy_(torch.tensor([[1.0, 2.0]]))
+    assert_close(gate(torch.tensor([[[3.0, 10.0]]])), torch.tensor([[[48.0]]]))
 
 
 def test_several_terms_add_up_in_a_loop():
