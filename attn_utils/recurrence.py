@@ -115,7 +115,8 @@ class MinGRU(nn.Module):
         forward(x) -> h; x (B, N, dim), h (B, N, hidden). Place n knows places up to n.
 
     Source: Feng et al. 2024, arXiv:2410.01201, section 3.1.
-    Differs from the paper: its later form keeps c positive to compute in logarithms; ours is the plain form, which needs none.
+    Differs from the paper: for training it computes in logarithms, for which c must be positive; ours is the form of its section 3.1,
+    which `linear_scan` computes without dividing, so that nothing overflows. The paper has no `longest`.
 
     Examples:
         >>> MinGRU(8, hidden=5)(torch.rand(2, 10, 8)).shape

@@ -2,10 +2,12 @@
 
     python -m evidence.bench.sequence [--repeats 15]
 
-Attention, the two scans of the chapter (each from both ends), the minGRU computed one place after the other, and a convolution on the
-grid, with as many parameters and of width 64, one sequence at a time. Milliseconds of processor time on one thread, forward and for
-a step (forward and backward), medians and quartiles of interleaved repeats; the most bytes held beyond the sequence. Best run on a machine
-that does nothing else, where it takes a minute or two.
+Attention, linear attention, the two scans of the chapter (each from both ends), the minGRU computed one place after the other, and a
+convolution on the grid, with as many parameters and of width 64. One sequence at a time, and 64: with one, short operations cost little more
+than being called, and a loop in Python looks slower than its arithmetic is; with 64 the arithmetic counts. PyTorch's GRU is a
+compiled loop in any case. Milliseconds of processor time on one thread, forward and for a step (forward and backward), medians and
+quartiles of interleaved repeats; the most bytes held beyond the sequence. Best run on a machine that does nothing else, where it takes a
+few minutes.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from evidence.record import Record
 
 RECIPE = "evidence/bench/sequence.py"
 WIDTH = 64
-TOKENS = (16, 64, 256, 1024, 4096)
+SIZES = {1: (16, 64, 256, 1024, 4096), 64: (16, 64, 256)}  # sequences at a time: tokens of each
 
 
 @functools.cache
@@ -58,12 +60,13 @@ class OnGrid(nn.Module):
 
 
 def layers():
-    """{name: layer (1, N, 64) -> (1, N, 64)}, of about 16,640 parameters each."""
+    """{name: layer (B, N, 64) -> (B, N, 64)}, of about 16,640 parameters each (the convolution has 18,496)."""
     torch.manual_seed(0)
     scan, scans = chapter().Scan, chapter().SCANS
     one_after = {**scans["minGRU"], "cell": OneAfterTheOther}
     return {
         "attention": MultiHeadAttention(WIDTH, heads=2),
+        "linear attention": chapter().LinearAttention(WIDTH),
         "minGRU": scan(**scans["minGRU"], longest=64),
         "minGRU, one after the other": scan(**one_after, longest=64),
         "GRU": scan(**scans["GRU"], longest=64),
@@ -71,31 +74,36 @@ def layers():
     }
 
 
-def sequence(N):
-    """One sequence, (1, N, 64), that asks for a gradient as tokens in the middle of a network do."""
-    return torch.randn(1, N, WIDTH, generator=torch.Generator().manual_seed(N)).requires_grad_()
+def sequences(B, N):
+    """B sequences, (B, N, 64), that ask for a gradient as tokens in the middle of a network do."""
+    return torch.randn(B, N, WIDTH, generator=torch.Generator().manual_seed(N)).requires_grad_()
 
 
-def run(seed, *, layer, N):
+def run(seed, *, layer, N, B):
     """What a layer costs by count: the same on every machine."""
     made = layers()[layer]
-    return {"parameters": count_parameters(made), "peak_bytes": peak_bytes(made, [sequence(N)])}
+    return {"parameters": count_parameters(made), "peak_bytes": peak_bytes(made, [sequences(B, N)])}
 
 
 def plan(runs):
     """Every layer at every length, and counts to repeat."""
-    for N in TOKENS:
+    for B, N in sizes():
         for name in layers():
-            yield {"part": "report", "group": name, "seed": 0, "settings": {"layer": name, "N": N}}
+            yield {"part": "report", "group": name, "seed": 0, "settings": {"layer": name, "N": N, "B": B}}
     for name in ("attention", "minGRU"):
-        yield {"part": "check", "group": name, "seed": 0, "settings": {"layer": name, "N": TOKENS[0]}}
+        yield {"part": "check", "group": name, "seed": 0, "settings": {"layer": name, "N": 16, "B": 1}}
+
+
+def sizes():
+    """Every (B, N) that is measured."""
+    return [(B, N) for B, tokens in SIZES.items() for N in tokens]
 
 
 def time_all(repeats):
-    """{(name, N): scores}: milliseconds of a step, and of the forward pass alone, each with its quartiles."""
+    """{(name, B, N): scores}: milliseconds of a step, and of the forward pass alone, each with its quartiles."""
     scores = {}
-    for N in TOKENS:
-        made, x = layers(), sequence(N)
+    for B, N in sizes():
+        made, x = layers(), sequences(B, N)
         for end, call in (("", _step), ("_forward", _forward)):
             cases = {name: functools.partial(call, layer, x) for name, layer in made.items()}
             # Processor time does not count the moments in which other programs had the core.
@@ -103,7 +111,7 @@ def time_all(repeats):
             for name, seconds in taken.items():
                 low, middle, high = quartiles([1e3 * s for s in seconds])
                 mine = {f"milliseconds{end}": middle, f"quartile_1{end}": low, f"quartile_3{end}": high}
-                scores[name, N] = scores.get((name, N), {"repeats": repeats}) | mine
+                scores[name, B, N] = scores.get((name, B, N), {"repeats": repeats}) | mine
     return scores
 
 
@@ -130,9 +138,10 @@ def main():
     measured = time_all(repeats)
     for one in runs:
         if one["part"] == "report":
-            mine = measured[one["group"], one["settings"]["N"]]
+            B, N = one["settings"]["B"], one["settings"]["N"]
+            mine = measured[one["group"], B, N]
             one["scores"] = {name: short(score) for name, score in (one["scores"] | mine).items()}
-            print(one["group"], one["settings"]["N"], one["scores"])
+            print(one["group"], B, N, one["scores"])
     record.runs = runs
     record.write()
 
