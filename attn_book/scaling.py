@@ -64,7 +64,7 @@ def fit_power_law(n, errors):
 
     tried = np.linspace(0, STEEPEST, 41)[1:]
     near, step = min(tried, key=lambda b: at(b)[1]), tried[0]
-    b = minimize_scalar(lambda b: at(b)[1], bounds=(max(near - step, 1e-3), near + step), method="bounded").x
+    b = minimize_scalar(lambda b: at(b)[1], bounds=(max(near - step, 1e-3), min(near + step, STEEPEST)), method="bounded").x
     (a, c), _ = at(b)
     return PowerLaw(float(a * middle**b), float(b), float(c))
 

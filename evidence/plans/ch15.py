@@ -1,52 +1,114 @@
-"""What is run for chapter 15: three networks on ever more training pictures; fewer and more steps; photographs behind the digits."""
+"""What is run for chapter 15: networks on ever more training pictures; more steps; fewer scans; stems and blocks apart; photographs."""
 
-from evidence.tune import tune
+from evidence.tune import race, tune
 
 RECIPE = "drafts/15_scale.ipynb"
 SEEDS = (1, 2, 3)
-TUNING_SEED = 0
+TUNING_SEEDS = (0, 4, 5)  # the first tries the whole grid, the others what it leaves close together
 STEPS = 3_200
 SIZES = (512, 1_280, 3_200, 8_000, 20_000, 50_000, 125_000)  # each two and a half times the one before
-KINDS = ("attention", "convolution", "mix")
+FEW, MIDDLE, MANY = SIZES[0], 8_000, SIZES[-1]
+# The seed of a run is added to that of the scenes: each seed is asked about pictures of its own, all networks about the same.
 VALIDATION = {"split": "validation", "scene_seed": 905}
 TEST = {"split": "test", "scene_seed": 955}
+VALIDATION_SCENES = 2_000
 
-PLAIN, PHOTOGRAPHS = "plain", "photographs"  # what is behind the digits; all is tuned on the first
-CONTROL_SIZES = (8_000, 125_000)
+LINES = ("attention", "convolution", "mix")
+CROSSED = "matrix + convolution"  # the stem of the first and the blocks of the second
+KINDS = (*LINES, CROSSED)
+UNMIXED = "no mixing"  # with the settings of CONVOLUTION, of which it is a copy with kernels of one cell
+PLAIN, PHOTOGRAPHS = "plain", "photographs"  # what is behind the digits
 
-AXES = {"lr": (0.001, 0.003, 0.01), "weight_decay": (0.01, 0.1, 1.0)}
 TUNED_AT = {"few": 1_280, "many": 50_000}  # scenes; every size takes the settings of the nearer of the two
-MANY = 8_000  # from here on: the middle of the two, on a logarithmic axis
+RATES, DECAYS = {"lr": (0.001, 0.003, 0.01)}, {"weight_decay": (0.01, 0.1, 1.0)}
+FIRST_DECAY = 0.1  # with which the learning rate is chosen; then the weight decay with that learning rate
+SHIFT = 4  # px, where pictures are moved about as well
 
 
 def plan(runs):
-    """All runs that are wanted. Settings that wait for other runs are None.
+    """All runs that are wanted, each once. Settings that wait for other runs are None.
 
     Args:
         runs: those that are done; what was tuned is read from them.
     """
-    groups = [f"{kind}, {amount}" for kind in KINDS for amount in TUNED_AT]
-    grid, best = tune(runs, groups, AXES, lambda run: run["scores"]["accuracy"], most=5)
-    for group in groups:
-        kind, amount = group.split(", ")
-        for setting in grid:
-            yield entry("tuning", group, TUNING_SEED, TUNED_AT[amount], kind, setting, VALIDATION)
+    wanted = []
+    for run in _plan(runs):
+        if run not in wanted:
+            wanted.append(run)
+            yield run
+
+
+def _plan(runs):
+    groups = {f"{kind}, {amount}": (kind, TUNED_AT[amount], PLAIN) for kind in KINDS for amount in TUNED_AT}
+    first_decay = {group: {"weight_decay": FIRST_DECAY} for group in groups}
+    trials, rates = chosen(runs, groups, RATES, first_decay)
+    more_trials, best = chosen(runs, groups, DECAYS, {group: {"lr": setting["lr"]} for group, setting in rates.items()})
+    on_photographs = {f"{kind}, {PHOTOGRAPHS}": (kind, TUNED_AT["many"], PHOTOGRAPHS) for kind in LINES}
+    decays = {group: {"weight_decay": best[f"{kind}, many"]["weight_decay"]} for group, (kind, *_) in on_photographs.items()}
+    trials_there, best_there = chosen(runs, on_photographs, RATES, decays)
+    yield from [*trials, *more_trials, *trials_there]
+
     for seed in SEEDS:
         for size in SIZES:
-            for kind in KINDS:
-                setting = best[f"{kind}, {'many' if size >= MANY else 'few'}"]
+            for kind in KINDS if size in (FEW, MIDDLE, MANY) else LINES:
+                setting = best[f"{kind}, {'many' if size >= MIDDLE else 'few'}"]
                 yield entry("report", kind, seed, size, kind, setting, TEST)
-                yield entry("half", f"{kind}, half the steps", seed, size, kind, setting, TEST, steps=STEPS // 2)
-                if size in (SIZES[0], SIZES[-1]):
+                if kind in LINES and size in (MIDDLE, MANY):
                     yield entry("double", f"{kind}, twice the steps", seed, size, kind, setting, TEST, steps=2 * STEPS)
-                if size in CONTROL_SIZES:
-                    group = f"{kind}, on photographs"
-                    yield entry("control", group, seed, size, kind, setting, TEST, look=PHOTOGRAPHS)
+                if kind in LINES and size == MANY:
+                    yield entry("scans", f"{kind}, fewer scans", seed, size, kind, setting, TEST, scans="validation")
+                    if seed == SEEDS[0]:
+                        yield entry("four", f"{kind}, four times the steps", seed, size, kind, setting, TEST, steps=4 * STEPS)
+            if size == TUNED_AT["few"]:
+                for kind in LINES:
+                    group, setting = f"{kind}, moved about", best[f"{kind}, few"]
+                    yield entry("moved", group, seed, size, kind, setting, TEST, shift=SHIFT)
+            if size in (FEW, MANY):
+                setting = best[f"convolution, {'many' if size >= MIDDLE else 'few'}"]
+                yield entry("unmixed", UNMIXED, seed, size, UNMIXED, setting, TEST)
+        for size in (MIDDLE, MANY):
+            for kind in LINES:
+                setting = best_there[f"{kind}, {PHOTOGRAPHS}"]
+                yield entry("control", f"{kind}, on photographs", seed, size, kind, setting, TEST, look=PHOTOGRAPHS)
     short = {"lr": 0.003, "weight_decay": 0.1}
     yield entry("check", "mix", 1, 512, "mix", short, TEST, steps=20)
 
 
-def entry(part, group, seed, size, kind, tuned, scenes, *, steps=STEPS, look=PLAIN):
+def chosen(runs, groups, axis, given):
+    """One setting of each group, by itself, on one grid for all, while its others stay as they are given.
+
+    Args:
+        runs: all runs so far.
+        groups: {name: (kind, scenes, look)}.
+        axis: {name of a setting: values to begin with}.
+        given: {group: its other settings}; None in them waits.
+
+    Returns:
+        A list of the runs that this takes, and {group: both settings}.
+    """
+    ours = [run for run in runs if run["group"] in groups and given[run["group"]].items() <= run["settings"].items()]
+    grid, _ = tune([run for run in ours if run["seed"] == TUNING_SEEDS[0]], groups, axis, accuracy, most=6)
+    trials, best = [], {}
+    for group, (kind, size, look) in groups.items():
+        close, setting = race(ours, group, grid, accuracy, near, TUNING_SEEDS)
+        best[group] = given[group] | setting
+        for seed in TUNING_SEEDS:
+            for value in grid if seed == TUNING_SEEDS[0] else close if len(close) > 1 else ():
+                trials.append(entry("tuning", group, seed, size, kind, given[group] | value, VALIDATION, look=look))
+    return trials, best
+
+
+def entry(part, group, seed, size, kind, tuned, scenes, *, steps=STEPS, look=PLAIN, scans="train", shift=0):
     """One run as the record keeps it."""
-    settings = {"kind": kind, "pictures": size, "steps": steps, "look": look, **tuned, **scenes}
-    return {"part": part, "group": group, "seed": seed, "settings": settings}
+    how = {"kind": kind, "pictures": size, "steps": steps, "look": look, "scans": scans, "shift": shift}
+    return {"part": part, "group": group, "seed": seed, "settings": how | tuned | scenes}
+
+
+def accuracy(run):
+    """What tuning is after: right answers at the end, to pictures of the validation's scans."""
+    return run["scores"]["accuracy"]
+
+
+def near(share):
+    """The standard error of a difference of two shares of right answers: what differs by less was told apart by luck."""
+    return (2 * share * (1 - share) / VALIDATION_SCENES) ** 0.5
