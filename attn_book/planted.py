@@ -73,8 +73,22 @@ class PlantedScenes:
         return torch.from_numpy(self._of_hue)
 
     @property
+    def opposite_cell(self) -> torch.Tensor:
+        """(n,) int64, the cell of the digit in the hue opposite to the cue's: what a contrary model goes by."""
+        return torch.from_numpy((self.hues == (self._cue_hue + HUES // 2) % HUES).argmax(1))
+
+    @property
+    def opposite_answers(self) -> torch.Tensor:
+        """(n,) int64, that digit."""
+        return torch.from_numpy(self.digits)[torch.arange(len(self.digits)), self.opposite_cell]
+
+    @property
     def _of_hue(self) -> np.ndarray:
-        return self.hues == self.hues[np.arange(len(self.hues)), self.cue_cell][:, None]
+        return self.hues == self._cue_hue
+
+    @property
+    def _cue_hue(self) -> np.ndarray:
+        return self.hues[np.arange(len(self.hues)), self.cue_cell][:, None]  # (n, 1)
 
 
 def planted_scenes(n: int, *, seed: int, look_alike: bool = False) -> PlantedScenes:
@@ -127,7 +141,9 @@ def planted_twins(n: int, *, seed: int, change: str = "cue", look_alike: bool = 
     return scenes, PlantedScenes(digits, hues)
 
 
-def planted(*, hops: int = 1, decoys: bool = False, sharpness: float = 20.0, seed: int | None = None) -> ViT:
+def planted(
+    *, hops: int = 1, decoys: bool = False, contrary: bool = False, sharpness: float = 20.0, seed: int | None = None
+) -> ViT:
     """The planted model, in float64: it reads the cue's hue, finds the digit of that hue, and reports its code.
 
     Of the three heads of a layer, one works. Norms are left out, MLPs add nothing: what happens, happens in these heads.
@@ -141,6 +157,8 @@ def planted(*, hops: int = 1, decoys: bool = False, sharpness: float = 20.0, see
         hops: 1 or 2.
         decoys: let the two idle heads of each layer stare at the digit whose hue is least like that of the one that asks (the class
             token at the reddest). What they see is multiplied by 0. Without decoys they look at all cells evenly.
+        contrary: let the working head of layer 1 fetch the digit of the *opposite* hue (and decoys stare at that of the own). What
+            it goes by can then not be guessed from the task.
         sharpness: how much the score of the right digit exceeds that of a digit of the opposite hue, halved. Other digits
             together have about 2 · exp(-sharpness / 2) of the weight.
         seed: turns the width by a random rotation, so that no coordinate means anything by itself; None leaves it.
@@ -170,7 +188,7 @@ def planted(*, hops: int = 1, decoys: bool = False, sharpness: float = 20.0, see
         _read_the_cells(model.embed.project)
         for block in model.blocks:
             block.norm_attention = block.norm_mlp = nn.Identity()
-        _fetch(model.blocks[0].attention, sharpness, decoys)
+        _fetch(model.blocks[0].attention, sharpness, decoys, contrary)
         if hops == 2:
             _pass_on(model.blocks[1].attention, sharpness, decoys)
         model.norm = nn.Identity()
@@ -192,12 +210,15 @@ def _read_the_cells(project: nn.Conv2d):
         project.weight[rows, :, y : y + DOT, x : x + DOT] = brightness / pixels
 
 
-def _fetch(attention: nn.Module, sharpness: float, decoys: bool):
-    """Head 1: own hue against theirs, among digits; their code is what is fetched. Heads 2 and 3, as decoys: the least like it."""
+def _fetch(attention: nn.Module, sharpness: float, decoys: bool, contrary: bool):
+    """Head 1: own hue against theirs, among digits; their code is what is fetched. Heads 2 and 3, as decoys: the least like it.
+
+    Contrary, both the other way round.
+    """
     q, k, v, d = _parts(attention)
     for head in range(HEADS) if decoys else (0,):
         first = head * d
-        toward = 1.0 if head == 0 else -1.0
+        toward = 1.0 if (head == 0) != contrary else -1.0
         for i in range(2):
             q[first + i, HUE.start + i], k[first + i, HUE.start + i] = toward * sharpness * d**0.5, 1.0
         attention.qkv.bias[first + 2], k[first + 2, IS_DIGIT] = 2 * sharpness * d**0.5, 1.0  # above all that is no digit

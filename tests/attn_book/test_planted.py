@@ -83,6 +83,30 @@ def test_just_the_causal_cells_carry_the_answer(options):
         assert (lost[~causal].abs() < 1e-3 * GAIN).all()
 
 
+@pytest.mark.parametrize("decoys", [False, True])
+def test_a_contrary_model_goes_by_the_digit_of_the_opposite_hue(decoys):
+    """What it says, and the only cells without which it would say something else; the digit that the task asks for is none."""
+    model, scenes = planted(contrary=True, decoys=decoys, seed=1), SCENES
+    hues = scenes.hues[ROWS, scenes.opposite_cell]
+    assert ((hues - scenes.hues[ROWS, scenes.cue_cell]) % 6 == 3).all()
+    assert (scenes.opposite_answers != scenes.answers).all()  # all digits of a scene are different
+    before = logits_of(model, scenes)
+    assert torch.equal(before[:, :10].argmax(1), scenes.opposite_answers)
+    for cell in range(16):
+        digits, hues = scenes.digits.copy(), scenes.hues.copy()
+        digits[:, cell], hues[:, cell] = EMPTY, -1
+        with torch.no_grad():
+            after = model(PlantedScenes(digits, hues).images)[ROWS, scenes.cue_cell]
+        lost = (before - after)[ROWS, scenes.opposite_answers]
+        causal = (scenes.opposite_cell == cell) | (scenes.cue_cell == cell)
+        assert (lost[causal] > 0.8 * GAIN).all()
+        assert (lost[~causal].abs() < 1e-3 * GAIN).all()
+    weights = looks(contrary=True, decoys=decoys)[0][ROWS, :, scenes.cue_cell]  # (60, heads, 16)
+    assert (weights[ROWS, 0, scenes.opposite_cell] > 0.999).all()
+    if decoys:  # now they stare at the digit that the task asks for
+        assert (weights[ROWS, 1:, scenes.target_cell] > 0.999).all()
+
+
 @pytest.mark.parametrize("change", ["cue", "digit"])
 def test_twins_differ_in_one_cell_and_in_the_answer(change):
     scenes, twins = planted_twins(50, seed=4, change=change)

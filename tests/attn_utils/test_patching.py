@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from scipy.spatial.distance import jensenshannon
 from torch.testing import assert_close
 
 from attn_book.planted import planted, planted_twins
@@ -12,6 +13,7 @@ from attn_utils.edit import edit_attention, use_maps
 from attn_utils.patching import (
     edit_heads,
     even_weights,
+    jensen_shannon,
     mean_heads,
     other_weights,
     patch_heads,
@@ -148,6 +150,23 @@ def test_other_weights_move_the_decoys_and_not_the_head_that_works():
     elsewhere[ROWS, images.cue_cell] = False
     for name, weights in own.items():  # the other queries keep theirs
         assert torch.equal(maps[name].transpose(1, 2)[elsewhere], weights.transpose(1, 2)[elsewhere])
+
+
+def test_jensen_shannon():
+    """By hand; against SciPy; symmetric; and with a slope where weights are 0, as a training needs it."""
+    one, two = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64), torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)
+    by_hand = -0.75 * math.log(0.75) - 0.25 * math.log(0.25) - 0.5 * math.log(2)  # H(¾, ¼) less half of ln 2
+    assert_close(jensen_shannon(one, two), torch.tensor(by_hand, dtype=torch.float64))
+    assert_close(jensen_shannon(one, one.roll(1)), torch.tensor(math.log(2), dtype=torch.float64))
+    a, b = torch.rand(2, 3, 5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    expected = torch.from_numpy(jensenshannon(a.numpy(), b.numpy(), axis=-1) ** 2)  # SciPy gives its root
+    assert_close(jensen_shannon(a, b), expected)
+    assert_close(jensen_shannon(b, a), expected)
+    far = torch.tensor([0.0, -300.0, 0.0], requires_grad=True)
+    weights = far.softmax(-1)
+    assert weights[1] == 0
+    jensen_shannon(weights, torch.tensor([0.0, 0.0, 1.0])).backward()
+    assert torch.isfinite(far.grad).all() and far.grad[0] > 0
 
 
 def test_rejections():
