@@ -84,7 +84,7 @@ def test_a_race_that_is_won_at_an_edge_widens_the_grid():
     def noise(run):
         first = run["seed"] == ch14.TUNING_SEEDS[0]
         edge = run["group"] == "student" and run["settings"]["lr"] == 0.008 and run["part"] == "tuning"
-        return edge * (0.02 if first else 0.2)
+        return edge * (0.02 if first else 0.04)
 
     grid = sorted(
         {run["settings"]["lr"] for run in all_runs(BEST, noise) if run["part"] == "tuning" and run["group"] == "student"}
