@@ -95,7 +95,7 @@ def settled(runs, groups, axes):
         raced = {group: race(runs, group, grid, worth, how_near, TUNING_SEEDS) for group in groups}
         best = {group: winner for group, (_, winner) in raced.items()}
         wider, _ = tune([as_judged(run, best) for run in first], groups, axes, worth, bounds=BOUNDS)
-        if wider == grid:
+        if len(wider) <= len(grid):  # as wide already, or the race over what is new has not been run
             return grid, {group: close if len(close) > 1 else [] for group, (close, _) in raced.items()}, best
         grid = wider
 
