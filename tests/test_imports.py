@@ -144,7 +144,6 @@ ALLOWED = {
     "evidence.live": "torch attn_book.live.click_to_mask attn_book.live.cued_search attn_book.live.draw_caption attn_book.live.draw_digit attn_book.live.packing attn_book.live.saved attn_book.runs attn_utils.train .recipe",
     "evidence.plans": "",
     "evidence.plans.ch05": "evidence.recipe evidence.tune",
-    "evidence.plans.ch15": "evidence.record evidence.tune",
     "evidence.plans.ch??": "evidence.tune",
     "evidence.recipe": "torch attn_utils.device",
     "evidence.record": "attn_book.runs .recipe",
