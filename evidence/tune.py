@@ -90,6 +90,40 @@ def race(runs, group, grid, score, near, seeds, then=None):
     return settings, grid[max(close, key=lambda i: _mean(then or score, [run for run in tried[i] if run]))]
 
 
+def settle(runs, groups, axes, score, near, seeds, *, bounds=None, most=6, margin=None, then=None):
+    """Tuning as a chapter's plan does it: a first seed tries one grid for all, more seeds decide between what it leaves close.
+
+    The grid is widened until no winner lies at an edge of it; one that the first seed held for second counts, too.
+
+    Args:
+        runs, groups, axes, score, bounds, most, margin, then: see `tune`.
+        near, seeds: see `race`.
+
+    Returns:
+        A list of the trials that are wanted, (group, seed, setting) each; and {group: its best setting}, in which every value is
+        None while a trial is missing.
+    """
+    first, won = [run for run in runs if run["seed"] == seeds[0]], {}
+
+    def winners_first(run):
+        setting = won.get(run["group"])
+        return math.inf if setting and setting.items() <= run["settings"].items() else score(run)
+
+    while True:
+        grid, _ = tune(first, groups, axes, winners_first, bounds=bounds, most=most, margin=margin, then=then)
+        races = {group: race(runs, group, grid, score, near, seeds, then) for group in groups}
+        best = {group: winner for group, (_, winner) in races.items()}
+        if best == won or any(None in setting.values() for setting in best.values()):
+            break
+        won, axes = best, {name: tuple(dict.fromkeys(setting[name] for setting in grid)) for name in axes}
+    trials = []
+    for group, (close, _) in races.items():
+        again = close if len(close) > 1 else []
+        trials += [(group, seeds[0], setting) for setting in grid]
+        trials += [(group, seed, setting) for seed in seeds[1:] for setting in again]
+    return trials, best
+
+
 def _mean(score, runs):
     return sum(-math.inf if "diverged" in run["scores"] else score(run) for run in runs) / len(runs)
 

@@ -2,7 +2,7 @@
 
 import math
 
-from evidence.tune import race, tune
+from evidence.tune import settle
 
 RECIPE = "drafts/10_generation.ipynb"
 SEEDS = (1, 2, 3, 4, 5)
@@ -62,21 +62,16 @@ def plan(runs):
         runs: those that are done; what was tuned is read from them.
     """
     known = models()
-    grids, close, best = {}, {}, {}
-    first = [run for run in runs if run["seed"] == TUNING_SEEDS[0]]
+    best = {}
+    how = {"margin": standard_error, "then": lambda run: -run["scores"]["loss"]}
     for task in STEPS:
-        groups = [group for group, how in known.items() if how["task"] == task]
-        then = lambda run: -run["scores"]["loss"]
-        grids[task], _ = tune(first, groups, AXES, worth, margin=standard_error, then=then)
-        for group in groups:
-            close[group], best[group] = race(runs, group, grids[task], worth, near, TUNING_SEEDS, then)
+        groups = [group for group, its in known.items() if its["task"] == task]
+        trials, winners = settle(runs, groups, AXES, worth, near, TUNING_SEEDS, **how)
+        for group, seed, setting in trials:
+            yield entry("tuning", group, seed, known[group], setting, VALIDATION)
+        best |= winners
     for group, how in known.items():
         task = how["task"]
-        for setting in grids[task]:
-            yield entry("tuning", group, TUNING_SEEDS[0], how, setting, VALIDATION)
-        for setting in close[group] if len(close[group]) > 1 else ():
-            for seed in TUNING_SEEDS[1:]:
-                yield entry("tuning", group, seed, how, setting, VALIDATION)
         part = task if task in ("patches", "plane") else "report"  # patches and dimensions change a model's size
         extra = {"solvers": True} if group == f"digits: {BEST}" else {}
         for seed in SEEDS if task in ("digits", "twins") else FEWER:

@@ -11,9 +11,7 @@ Patches are of 7 px, so that each lies in one digit and four make one (patches o
 times as long). The steps are those of a pilot in which digits were not there after 800 and nearly all there after 2,400.
 """
 
-import math
-
-from evidence.tune import race, tune
+from evidence.tune import settle
 
 RECIPE = "drafts/11_synthesis.ipynb"
 SEEDS = (1, 2, 3, 4, 5)  # each also holds out other pairs
@@ -74,11 +72,13 @@ def plan(runs):
     Args:
         runs: those that are done; what was tuned is read from them.
     """
-    grid, close, best = settle(runs, [name(kind) for kind in CAPTIONS], LR, followed, near)
-    for kind, how in CAPTIONS.items():
+    known = {name(kind): {"task": "captions", "kind": "cross", "steps": STEPS} | how for kind, how in CAPTIONS.items()}
+    trials, best = settle(runs, list(known), LR, followed, near, TUNING_SEEDS)
+    for group, seed, setting in trials:
+        yield entry("tuning", group, seed, known[group], setting, VALIDATION)
+    for kind in CAPTIONS:
         group = name(kind)
-        how = {"task": "captions", "kind": "cross", "steps": STEPS} | how
-        yield from tuning(group, how, grid, close[group])
+        how = known[group]
         for seed in FEWER if kind in CONTROLS else SEEDS:
             yield entry("report", group, seed, how, best[group], TEST)
         for seed in LONGER.get(kind, ()):
@@ -101,41 +101,12 @@ def photographs(runs, task, kinds):
     for kind, axes in kinds.items():
         group, how, tuned = f"{task}: {kind}", {"task": task, "kind": kind}, {}
         if axes:
-            grid, close, best = settle(runs, [group], axes, score, lambda top: CLOSE[task])
-            yield from tuning(group, how, grid, close[group])
+            trials, best = settle(runs, [group], axes, score, lambda top: CLOSE[task], TUNING_SEEDS)
+            for _, seed, setting in trials:
+                yield entry("tuning", group, seed, how, setting, VALIDATION)
             tuned = best[group]
         for seed in SEEDS:
             yield entry("untrained", group, seed, how, tuned, TEST)
-
-
-def settle(runs, groups, axes, score, near):
-    """One grid for all groups, widened until no winner of a race lies at an edge of it.
-
-    Returns:
-        The grid, {group: its settings that are close}, and {group: its best setting}, with None for what waits for other runs.
-    """
-    first, won = [run for run in runs if run["seed"] == TUNING_SEEDS[0]], {}
-
-    def first_or_won(run):
-        setting = won.get(run["group"])
-        return math.inf if setting and setting.items() <= run["settings"].items() else score(run)
-
-    while True:
-        grid, _ = tune(first, groups, axes, first_or_won)
-        races = {group: race(runs, group, grid, score, near, TUNING_SEEDS) for group in groups}
-        close, best = ({group: found[i] for group, found in races.items()} for i in (0, 1))
-        if best == won or any(None in setting.values() for setting in best.values()):
-            return grid, close, best
-        won, axes = best, {axis: tuple(dict.fromkeys(setting[axis] for setting in grid)) for axis in axes}
-
-
-def tuning(group, how, grid, close):
-    """The whole grid with one seed, and what that leaves close together with the others."""
-    for setting in grid:
-        yield entry("tuning", group, TUNING_SEEDS[0], how, setting, VALIDATION)
-    for setting in close if len(close) > 1 else ():
-        for seed in TUNING_SEEDS[1:]:
-            yield entry("tuning", group, seed, how, setting, VALIDATION)
 
 
 def name(kind):

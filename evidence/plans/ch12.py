@@ -2,7 +2,7 @@
 
 import math
 
-from evidence.tune import race, tune
+from evidence.tune import settle
 
 RECIPE = "drafts/12_looking_inside.ipynb"
 SEEDS = (1, 2, 3, 4, 5)
@@ -25,18 +25,14 @@ def plan(runs):
     Args:
         runs: those that are done; what was tuned is read from them.
     """
-    first = [run for run in runs if run["seed"] == TUNING_SEEDS[0]]
-    grid, _ = tune(first, ["even weights"], AXES, accuracy, bounds={"weight_decay": 0.0}, most=4)
-    close, best = race(runs, "even weights", grid, accuracy, near, TUNING_SEEDS)
-    for setting in grid:
-        yield entry("tuning", "even weights", TUNING_SEEDS[0], EVEN | setting | VALIDATION)
-    for setting in close if len(close) > 1 else ():
-        for seed in TUNING_SEEDS[1:]:
-            yield entry("tuning", "even weights", seed, EVEN | setting | VALIDATION)
+    how = {"bounds": {"weight_decay": 0.0}, "most": 4}
+    trials, best = settle(runs, ["even weights"], AXES, accuracy, near, TUNING_SEEDS, **how)
+    for group, seed, setting in trials:
+        yield entry("tuning", group, seed, EVEN | setting | VALIDATION)
     for seed in SEEDS:
         yield entry("report", "planted", seed, PLANTED)
         yield entry("report", "trained", seed, TRAINED)
-        yield entry("report", "even weights", seed, EVEN | best | TEST)
+        yield entry("report", "even weights", seed, EVEN | best["even weights"] | TEST)
     yield entry("check", "planted, few", 1, SHORT)
 
 

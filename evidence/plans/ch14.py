@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from evidence.tune import race, tune
+from evidence.tune import settle
 
 RECIPE = "drafts/14_simplify.ipynb"
 SEEDS = (1, 2, 3, 4, 5)
@@ -42,12 +42,11 @@ def plan(runs):
     """
     best = {}
     for task, groups, axes in TUNED:
-        grid, close, mine = settled(runs, groups, axes)
+        how_near = partial(near, answers=DIGITS * HEALED) if task == "left out" else near
+        trials, mine = settle(runs, groups, axes, worth, how_near, TUNING_SEEDS, bounds=BOUNDS)
         best |= mine
-        for group in groups:
-            for seed in TUNING_SEEDS:
-                for setting in grid if seed == TUNING_SEEDS[0] else close[group]:
-                    yield entry("tuning", group, seed, task, setting, VALIDATION, best)
+        for group, seed, setting in trials:
+            yield entry("tuning", group, seed, task, setting, VALIDATION, best)
     for seed in SEEDS:
         yield entry("report", "student", seed, "student", best["student"], TEST, best)
         for group in TEACHERS:
@@ -81,31 +80,6 @@ def entry(part, group, seed, task, tuned, scans, best, *, steps=STEPS, what="all
     else:
         settings["kind"] = "student" if task == "student" else group.removesuffix(", longer")
     return {"part": part, "group": group, "seed": seed, "settings": settings | tuned | scans}
-
-
-def settled(runs, groups, axes):
-    """The grid of these groups, {group: settings that race}, and {group: the best}; none of the best at an edge of the grid.
-
-    A race may be won by a setting at an edge that the first seed held for second. Then the grid is widened there, too.
-    """
-    first = [run for run in runs if run["seed"] == TUNING_SEEDS[0]]
-    grid, _ = tune(first, groups, axes, worth, bounds=BOUNDS)
-    while True:
-        how_near = partial(near, answers=DIGITS * HEALED) if groups == ("left out",) else near
-        raced = {group: race(runs, group, grid, worth, how_near, TUNING_SEEDS) for group in groups}
-        best = {group: winner for group, (_, winner) in raced.items()}
-        wider, _ = tune([as_judged(run, best) for run in first], groups, axes, worth, bounds=BOUNDS)
-        if len(wider) <= len(grid):  # as wide already, or the race over what is new has not been run
-            return grid, {group: close if len(close) > 1 else [] for group, (close, _) in raced.items()}, best
-        grid = wider
-
-
-def as_judged(run, best):
-    """A run of the first seed; with the highest of all scores if its setting has won."""
-    winner = best.get(run["group"]) if run["part"] == "tuning" else None
-    if winner is None or any(run["settings"][name] != value for name, value in winner.items()):
-        return run
-    return run | {"scores": {"accuracy": 1.0}}
 
 
 def near(top, answers=DIGITS):

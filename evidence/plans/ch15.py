@@ -1,6 +1,6 @@
 """What is run for chapter 15: networks on ever more training pictures; more steps; fewer scans; stems and blocks apart; photographs."""
 
-from evidence.tune import race, tune
+from evidence.tune import settle
 
 RECIPE = "drafts/15_scale.ipynb"
 SEEDS = (1, 2, 3)
@@ -87,15 +87,12 @@ def chosen(runs, groups, axis, given):
         A list of the runs that this takes, and {group: both settings}.
     """
     ours = [run for run in runs if run["group"] in groups and given[run["group"]].items() <= run["settings"].items()]
-    grid, _ = tune([run for run in ours if run["seed"] == TUNING_SEEDS[0]], groups, axis, accuracy, most=6)
-    trials, best = [], {}
-    for group, (kind, size, look) in groups.items():
-        close, setting = race(ours, group, grid, accuracy, near, TUNING_SEEDS)
-        best[group] = given[group] | setting
-        for seed in TUNING_SEEDS:
-            for value in grid if seed == TUNING_SEEDS[0] else close if len(close) > 1 else ():
-                trials.append(entry("tuning", group, seed, size, kind, given[group] | value, VALIDATION, look=look))
-    return trials, best
+    trials, best = settle(ours, list(groups), axis, accuracy, near, TUNING_SEEDS)
+    wanted = []
+    for group, seed, value in trials:
+        kind, size, look = groups[group]
+        wanted.append(entry("tuning", group, seed, size, kind, given[group] | value, VALIDATION, look=look))
+    return wanted, {group: given[group] | setting for group, setting in best.items()}
 
 
 def entry(part, group, seed, size, kind, tuned, scenes, *, steps=STEPS, look=PLAIN, scans="train", shift=0):

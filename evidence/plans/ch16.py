@@ -2,7 +2,7 @@
 
 import math
 
-from evidence.tune import race, tune
+from evidence.tune import settle
 
 RECIPE = "drafts/16_beyond.ipynb"
 SEEDS = (1, 2, 3)
@@ -136,18 +136,10 @@ def words(runs):
 
 def tuned(runs, groups, axes, score, near, bounds=None):
     """The runs that tune these groups on one grid; returns {group: (what it is, its best setting)}."""
-    first = [run for run in runs if run["seed"] == TUNING_SEEDS[0]]
-    grid, _ = tune(first, list(groups), axes, score, bounds=bounds)
-    found = {}
-    for group, how in groups.items():
-        close, best = race(runs, group, grid, score, near, TUNING_SEEDS)
-        found[group] = how, best
-        for setting in grid:
-            yield entry("tuning", group, TUNING_SEEDS[0], how | setting, VALIDATION)
-        for setting in close if len(close) > 1 else ():
-            for seed in TUNING_SEEDS[1:]:
-                yield entry("tuning", group, seed, how | setting, VALIDATION)
-    return found
+    trials, best = settle(runs, list(groups), axes, score, near, TUNING_SEEDS, bounds=bounds)
+    for group, seed, setting in trials:
+        yield entry("tuning", group, seed, groups[group] | setting, VALIDATION)
+    return {group: (how, best[group]) for group, how in groups.items()}
 
 
 def reported(best, seeds=SEEDS):

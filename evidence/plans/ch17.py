@@ -2,7 +2,7 @@
 
 import math
 
-from evidence.tune import race, tune
+from evidence.tune import settle
 
 RECIPE = "drafts/17_questions.ipynb"
 SEEDS = (1, 2, 3)
@@ -52,18 +52,15 @@ def plan(runs):
         runs: those that are done; what was tuned is read from them.
     """
     best = {}
-    first = [run for run in runs if run["seed"] == TUNING_SEEDS[0]]
     for kinds, base in ((SEQUENCE, SEARCHING), (PICTURE, READING)):
         task = base["task"]
         groups = {f"{task}: {kind}": kind for kind in kinds}
         how = {"margin": _near(task), "then": lambda run: -run["scores"]["loss"]}
-        grid, _ = tune(first, list(groups), AXES, judged, **how)
+        trials, winners = settle(runs, list(groups), AXES, judged, _near(task), TUNING_SEEDS, **how)
+        for group, seed, setting in trials:
+            yield entry("tuning", base, seed, setting, VALIDATION, kind=groups[group], steps=TUNING_STEPS[task])
+        best |= winners
         for group, kind in groups.items():
-            close, best[group] = race(runs, group, grid, judged, _near(task), TUNING_SEEDS)
-            tried = [(TUNING_SEEDS[0], setting) for setting in grid]
-            tried += [(seed, setting) for setting in close if len(close) > 1 for seed in TUNING_SEEDS[1:]]
-            for seed, setting in tried:
-                yield entry("tuning", base, seed, setting, VALIDATION, kind=kind, steps=TUNING_STEPS[task])
             for seed in SEEDS:
                 yield entry("report", base, seed, best[group], TEST, kind=kind)
     for name, (kind, changes) in CONTROLS.items():

@@ -123,7 +123,7 @@ def test_pixels_lie_around_0_and_are_of_size_1(recipe, look):
 
 @pytest.mark.parametrize("most", [1, 4])
 def test_moved_pictures_are_parts_of_what_they_were(recipe, most):
-    images = recipe.digit_scenes(40, 5, "train", "plain")[0] / 255
+    images = recipe.digit_scenes(200, 5, "train", "plain")[0] / 255
     moved, inner = recipe.move_about(images, most), slice(most, -most)
     offsets = set()
     for old, new in zip(images, moved):

@@ -137,8 +137,11 @@ def test_what_one_seed_leaves_close_is_raced():
     even = _tuned(waiting, lambda run: 0.3)
     raced = [run for run in ch17.plan(even) if run["part"] == "tuning" and run["seed"] == ch17.TUNING_SEEDS[1]]
     assert Counter(run["group"] for run in raced) == dict.fromkeys({run["group"] for run in even}, 3)
+    decided = even + _tuned(raced, lambda run: 0.9 if run["settings"]["lr"] == 0.005 else 0.3)
+    assert {run["settings"]["lr"] for run in ch17.plan(decided) if run["part"] in ("report", "control")} == {0.005}
     decided = even + _tuned(raced, lambda run: 0.9 if run["settings"]["lr"] == 0.01 else 0.3)
-    assert {run["settings"]["lr"] for run in ch17.plan(decided) if run["part"] in ("report", "control")} == {0.01}
+    wider = [run["settings"]["lr"] for run in ch17.plan(decided) if run["part"] == "tuning"]
+    assert max(wider) > 0.01  # what wins at an edge is no answer yet
 
 
 def test_scans_and_scenes_of_tuning_and_report_are_apart():

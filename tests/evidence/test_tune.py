@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from evidence.tune import race, tune
+from evidence.tune import race, settle, tune
 
 AXES = {"lr": (0.001, 0.003, 0.01), "decay": (0.0, 0.1, 1.0)}
 BOUNDS = {"decay": 0.0}
@@ -146,3 +146,54 @@ def test_in_a_race_other_parts_and_groups_do_not_count_and_what_diverged_is_the_
     runs = tried(0, "diverged", 0.8, 0.75) + tried(6, None, "diverged", 0.1) + tried(7, None, 0.9, 0.1)
     assert race(runs, **RACE)[1] == {"lr": 0.03}
     assert race(tried(0, "diverged", "diverged", "diverged"), **RACE)[0] == GRID
+
+
+SETTLED = {"groups": ["a"], "axes": {"lr": (0.003, 0.01, 0.03)}, **{name: RACE[name] for name in ("score", "near", "seeds")}}
+
+
+def explored(right, **options):
+    """All runs that `settle` asks for, one round after another, and what is best; `right` is a function of seed and rate."""
+    runs = []
+    while True:
+        trials, best = settle(runs, **SETTLED | options)
+        done = {(run["group"], run["seed"], run["settings"]["lr"]) for run in runs}
+        new = [trial for trial in trials if (trial[0], trial[1], trial[2]["lr"]) not in done]
+        if not new:
+            return runs, best
+        assert None in best[new[0][0]].values()
+        runs += [
+            {"part": "tuning", "group": group, "seed": seed, "settings": setting, "scores": {"right": right(seed, setting["lr"])}}
+            for group, seed, setting in new
+        ]
+
+
+def test_who_leads_by_far_settles_it_with_one_seed():
+    runs, best = explored(lambda seed, lr: {0.003: 0.2, 0.01: 0.9, 0.03: 0.5}[lr])
+    assert best == {"a": {"lr": 0.01}}
+    assert [run["seed"] for run in runs] == [0, 0, 0]
+
+
+def test_a_race_won_at_an_edge_widens_the_grid():
+    steady = {0.003: 0.2, 0.01: 0.80, 0.03: 0.78, 0.09: 0.3}
+    runs, best = explored(lambda seed, lr: 0.5 if (seed, lr) != (0, 0.01) and lr == 0.01 else steady[lr])
+    assert best == {"a": {"lr": 0.03}}
+    assert sorted({run["settings"]["lr"] for run in runs}) == [0.003, 0.01, 0.03, 0.09]
+    assert sorted(run["settings"]["lr"] for run in runs if run["seed"] == 7) == [0.01, 0.03]  # nothing else was close
+
+
+def test_what_is_new_at_the_edge_may_win():
+    rates = {0.003: 0.2, 0.01: 0.80, 0.03: 0.78, 0.09: 0.95, 0.3: 0.1}  # the first seed's second leads to the best
+    runs, best = explored(lambda seed, lr: 0.5 if seed and lr == 0.01 else rates[lr])
+    assert best == {"a": {"lr": 0.09}}
+    assert max(run["settings"]["lr"] for run in runs) == 0.3
+
+
+def test_settling_shares_the_grid_and_stops_at_a_bound():
+    def right(seed, lr):
+        return {0.003: 0.9, 0.01: 0.5, 0.03: 0.2}[lr]
+
+    runs, best = explored(right, groups=["a", "b"], bounds={"lr": 0.003})
+    assert best == {"a": {"lr": 0.003}, "b": {"lr": 0.003}}
+    assert len(runs) == 6
+    runs, _ = explored(lambda seed, lr: lr, most=4)
+    assert sorted({run["settings"]["lr"] for run in runs}) == [0.003, 0.01, 0.03, 0.09]
