@@ -41,18 +41,9 @@ def models():
     return found
 
 
-LONGER = (  # four times the steps, with the settings that were best for the short run
-    "digits: attention",
-    f"digits: {BEST}",
-    "digits: convolution",
-    "digits: local path alone",
-    "patches: 14 px, v",
-    "twins: attention",
-    f"twins: {BEST}",
-    "twins: convolution, 5 × 5",
-    "twins: convolution, 3 × 15",
-)
-LONGER_SEEDS = (1,)
+# Four times the steps, with the settings that were best for the short run
+LONGER = {f"digits: {kind}": FEWER for kind in DESIGNS[:4]} | {"patches: 14 px, v": SEEDS[:1]}
+LONGER |= {f"twins: {kind}": SEEDS[:1] for kind in TWINS if kind != "convolution"}
 
 
 def plan(runs):
@@ -76,8 +67,8 @@ def plan(runs):
         extra = {"solvers": True} if group == f"digits: {BEST}" else {}
         for seed in SEEDS if task in ("digits", "twins") else FEWER:
             yield entry(part, group, seed, how | extra, best[group], TEST)
-    for group in LONGER:
-        for seed in LONGER_SEEDS:
+    for group, seeds in LONGER.items():
+        for seed in seeds:
             yield entry("attempt", f"{group}, longer", seed, known[group], best[group], TEST, times=4)
     for seed in SEEDS:  # nothing is learned
         for kind in ("real scans", "moved scans", "memory"):
