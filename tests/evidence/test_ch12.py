@@ -60,9 +60,15 @@ def test_the_plan_tunes_what_is_trained_with_even_weights_and_then_reports():
             if which not in known and None not in entry["settings"].values():
                 found = 0.3 + 0.1 * (entry["settings"].get("lr") == 0.01) + 0.05 * (entry["settings"].get("weight_decay") == 0.1)
                 done.append(entry | {"scores": {"accuracy": found}})
-    report = [run for run in done if run["part"] == "report" and run["group"] == "even weights"]
-    assert sorted(run["seed"] for run in report) == sorted(ch12.SEEDS)
-    assert {(run["settings"]["lr"], run["settings"]["weight_decay"]) for run in report} == {(0.01, 0.1)}
+    report = {
+        name: [run for run in done if run["part"] == "report" and run["group"] == name]
+        for name in ("even weights", "own weights")
+    }
+    for runs in report.values():
+        assert sorted(run["seed"] for run in runs) == sorted(ch12.SEEDS)
+        assert {(run["settings"]["lr"], run["settings"]["weight_decay"]) for run in runs} == {(0.01, 0.1)}
+        assert {run["settings"]["steps"] for run in runs} == {4 * ch12.TRAINED["steps"]}
     tuning = [run for run in done if run["part"] == "tuning"]
+    assert {run["group"] for run in tuning} == {"even weights"}
     assert {run["settings"]["split"] for run in tuning} == {"validation"}
     assert not {run["seed"] for run in tuning} & set(ch12.SEEDS)
