@@ -17,7 +17,8 @@ AXES = {"lr": (0.003, 0.01, 0.03)}
 BEST = "attention + local path"
 DESIGNS = ("attention", BEST, "convolution", "local path alone", "no mixing")
 PEER = "diffusers"
-WAYS = ("flow v", "matched x", "DDPM noise")  # with the best design; the second differs from it in the path alone
+# With the best design; the second differs from it in the path alone, the third from the second in what is predicted
+WAYS = ("flow v", "matched x", "matched noise", "DDPM noise")
 TWINS = ("attention", BEST, "convolution", "convolution, 5 × 5", "convolution, 3 × 15")
 DIMS, PATCHES = (2, 16, 64, 256), (7, 14)
 PLANES = ("x", "v", "v + skip")  # the third need not carry the noise through its width
@@ -42,8 +43,8 @@ def models():
 
 
 # Four times the steps, with the settings that were best for the short run
-LONGER = {f"digits: {kind}": FEWER for kind in DESIGNS[:4]} | {"patches: 14 px, v": SEEDS[:1]}
-LONGER |= {f"twins: {kind}": SEEDS[:1] for kind in TWINS if kind != "convolution"}
+LONGER = {f"digits: {kind}": FEWER for kind in DESIGNS[:4]} | {"digits: DDPM noise": SEEDS[:1]}
+LONGER |= {"patches: 14 px, v": SEEDS[:1]} | {f"twins: {kind}": SEEDS[:1] for kind in TWINS if kind != "convolution"}
 
 
 def plan(runs):
