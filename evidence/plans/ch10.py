@@ -43,8 +43,9 @@ def models():
 
 
 # Four times the steps, with the settings that were best for the short run
-LONGER = {f"digits: {kind}": FEWER for kind in DESIGNS[:4]} | {"digits: DDPM noise": SEEDS[:1]}
-LONGER |= {"patches: 14 px, v": SEEDS[:1]} | {f"twins: {kind}": SEEDS[:1] for kind in TWINS if kind != "convolution"}
+LONGER = [f"digits: {kind}" for kind in (*DESIGNS[:4], "DDPM noise")] + ["patches: 14 px, v"]
+LONGER += [f"twins: {kind}" for kind in TWINS if kind != "convolution"]
+LONGER_SEEDS = (1,)
 
 
 def plan(runs):
@@ -68,8 +69,8 @@ def plan(runs):
         extra = {"solvers": True} if group == f"digits: {BEST}" else {}
         for seed in SEEDS if task in ("digits", "twins") else FEWER:
             yield entry(part, group, seed, how | extra, best[group], TEST)
-    for group, seeds in LONGER.items():
-        for seed in seeds:
+    for group in LONGER:
+        for seed in LONGER_SEEDS:
             yield entry("attempt", f"{group}, longer", seed, known[group], best[group], TEST, times=4)
     for seed in SEEDS:  # nothing is learned
         for kind in ("real scans", "moved scans", "memory"):
