@@ -123,7 +123,8 @@ def agreement(matrix, names):
     fig, ax = plt.subplots(figsize=(5.6, 5.2), layout="compressed")
     ax.imshow(matrix, cmap=SIGNED, vmin=-1, vmax=1)
     for (row, column), value in np.ndenumerate(matrix):
-        ax.text(column, row, f"{value:.1f}", ha="center", va="center", color="black" if abs(value) < 0.6 else "white")
+        number = f"{value:z.1f}".replace("0.", ".")  # short, for many names
+        ax.text(column, row, number, ha="center", va="center", color="black" if abs(value) < 0.6 else "white")
     ax.set_xticks(np.arange(len(names)), names, rotation=45, ha="right")
     ax.set_yticks(np.arange(len(names)), names)
     ax.tick_params(length=0)

@@ -50,7 +50,7 @@ def test_points_of_groups():
 
 def test_agreement_shows_each_number():
     ax = ch12.agreement([[1.0, -0.25], [-0.25, 1.0]], ["a", "b"]).axes[0]
-    assert [text.get_text() for text in ax.texts] == ["1.0", "-0.2", "-0.2", "1.0"]
+    assert [text.get_text() for text in ax.texts] == ["1.0", "-.2", "-.2", "1.0"]
 
 
 def test_a_line_for_each_over_named_steps():
