@@ -133,6 +133,14 @@ def test_all_that_is_healed_learns_in_the_same_mode(untrained):
     assert all(any(isinstance(m, nn.BatchNorm2d) for m in model.modules()) for model, *_ in learned)
 
 
+def test_a_teacher_that_is_opened_later_is_trained_once(untrained):
+    chapter, learned = untrained
+    teacher = {"teacher_kind": "whole", "teacher_lr": 0.002, "teacher_steps": 5}
+    chapter.run(3, task="taught", kind="student", lr=0.004, steps=5, split="test", temperature=2.0, **teacher)
+    chapter.opened(3, 0.002, 5)
+    assert len(learned) == 2  # the teacher and its student
+
+
 def test_healing_changes_no_network_but_the_copy(untrained, monkeypatch):
     chapter, _ = untrained
     model, networks, _ = chapter.opened(3, 0.002, 5)
