@@ -4,7 +4,7 @@ import math
 
 from evidence.tune import settle
 
-RECIPE = "drafts/10_generation.ipynb"
+RECIPE = "notebooks/10_generation.ipynb"
 SEEDS = (1, 2, 3, 4, 5)
 FEWER = SEEDS[:3]
 TUNING_SEEDS = (0, 6, 7)  # the first tries the whole grid, the others what it leaves close together
@@ -42,10 +42,10 @@ def models():
     return found
 
 
-# Four times the steps, with the settings that were best for the short run
-LONGER = [f"digits: {kind}" for kind in (*DESIGNS[:4], "DDPM noise")] + ["patches: 14 px, v"]
-LONGER += [f"twins: {kind}" for kind in TWINS if kind != "convolution"]
-LONGER_SEEDS = (1,)
+# Four times the steps, with the settings that were best for the short run: {group: seeds}
+LONGER = {f"digits: {kind}": SEEDS[:1] for kind in DESIGNS[:4]}
+LONGER |= dict.fromkeys(("digits: DDPM noise", "patches: 14 px, v", "plane: v, 64", "plane: v, 256"), SEEDS[:1])
+LONGER |= {f"twins: {kind}": SEEDS[:1] for kind in TWINS if kind != "convolution"}
 
 
 def plan(runs):
@@ -69,8 +69,8 @@ def plan(runs):
         extra = {"solvers": True} if group == f"digits: {BEST}" else {}
         for seed in SEEDS if task in ("digits", "twins") else FEWER:
             yield entry(part, group, seed, how | extra, best[group], TEST)
-    for group in LONGER:
-        for seed in LONGER_SEEDS:
+    for group, seeds in LONGER.items():
+        for seed in seeds:
             yield entry("attempt", f"{group}, longer", seed, known[group], best[group], TEST, times=4)
     for seed in SEEDS:  # nothing is learned
         for kind in ("real scans", "moved scans", "memory"):

@@ -4,7 +4,7 @@ import math
 
 from evidence.tune import settle
 
-RECIPE = "drafts/12_looking_inside.ipynb"
+RECIPE = "notebooks/12_looking_inside.ipynb"
 SEEDS = (1, 2, 3, 4, 5)
 TUNING_SEEDS = (0, 6, 7)  # the first tries the whole grid, the others what it leaves close together
 VALIDATION = {"split": "validation", "scene_seed": 900}
