@@ -43,7 +43,7 @@ def models():
 
 
 # Four times the steps, with the settings that were best for the short run: {group: seeds}
-LONGER = {f"digits: {kind}": SEEDS[:1] for kind in DESIGNS[:4]}
+LONGER = {f"digits: {kind}": FEWER for kind in DESIGNS[:4]}
 LONGER |= dict.fromkeys(("digits: DDPM noise", "patches: 14 px, v", "plane: v, 64", "plane: v, 256"), SEEDS[:1])
 LONGER |= {f"twins: {kind}": SEEDS[:1] for kind in TWINS if kind != "convolution"}
 
@@ -67,7 +67,7 @@ def plan(runs):
         task = how["task"]
         part = task if task in ("patches", "plane") else "report"  # patches and dimensions change a model's size
         extra = {"solvers": True} if group == f"digits: {BEST}" else {}
-        for seed in SEEDS if task in ("digits", "twins") else FEWER:
+        for seed in FEWER if task in ("patches", "plane") else SEEDS:
             yield entry(part, group, seed, how | extra, best[group], TEST)
     for group, seeds in LONGER.items():
         for seed in seeds:
