@@ -94,6 +94,11 @@ class Evidence:
         """The runs of one part of the plan, such as "tuning" or "report"."""
         return [run for run in self.runs if run["part"] == part]
 
+    def made_with(self, part: str) -> dict:
+        """Command, date, machine, versions and hashes of the latest runs of a part; those of the whole file may be later ones."""
+        main, others = self.provenance, self.provenance.get("others", [])
+        return max((others[run["other"]] if "other" in run else main for run in self.part(part)), key=lambda made: made["date"])
+
     def grid(self, task: str | None = None) -> dict[str, list]:
         """{setting: values tried, rising} of the settings that tuning varied within a group; of one task's groups, or of all."""
         tuning, varied = self.part("tuning"), {}

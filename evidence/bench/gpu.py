@@ -1,10 +1,11 @@
 """All that needs an accelerator, in one go of some minutes, and write results/gpu.json.
 
-    python -m evidence.bench.gpu [--parts tests ceilings kernels lengths training chapters]
+    python -m evidence.bench.gpu [--parts tests ceilings kernels lengths training chapters] [--chapters 09 10]
 
 Parts: the tests of the Triton kernels and the chapters' code cells on CUDA (`gpu_book`); what the card can do at most, our kernels
-beside PyTorch's, and time and memory over the length of the sequence (`gpu_timing`); training in full precision and in bfloat16.
-With --parts only those are done again, and the others stay in the file. Nothing else may use the card meanwhile.
+beside PyTorch's, and time and memory over the length of the sequence (`gpu_timing`); training under each option of `fit`.
+With --parts only those are done again, and with --chapters only those chapters; the others stay in the file. Nothing else may use
+the card meanwhile.
 
 Without CUDA, or without Triton, it says so in a sentence, writes nothing, and its exit code is 1.
 """
@@ -60,24 +61,30 @@ def main():
     """Measure part by part, write after each run, and show."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="do these again and keep the others")
-    parts = parser.parse_args().parts
+    parser.add_argument("--chapters", nargs="+", metavar="NN", help="of the chapters only these (default: all)")
+    options = parser.parse_args()
+    parts = options.parts
+    again = [path for path in gpu_book.CHAPTERS if options.chapters is None or path.stem[:2] in options.chapters]
+    if not again:
+        parser.error(f"--chapters: no chapter is numbered {', '.join(options.chapters)}")
     if not torch.cuda.is_available():
         sys.exit("There is no accelerator that PyTorch could use through CUDA here: nothing was measured or written.")
     if importlib.util.find_spec("triton") is None:
         sys.exit("Triton is not installed, and the kernels need it (pip install triton): nothing was measured or written.")
     recipe, record = whole_recipe(), Record(ROOT / "results" / "gpu.json", RECIPE)
-    record.keep(lambda run: run["part"] not in parts)
+    stems = {path.stem for path in again}
+    record.keep(lambda run: run["part"] not in parts or run["part"] == "chapters" and run["group"] not in stems)
     made_with = origin(recipe)
     made_with["machine"] += f"; {card()}"
     made_with |= {
-        "command": "python -m evidence.bench.gpu" + (f" --parts {' '.join(parts)}" if parts != list(PARTS) else ""),
+        "command": " ".join(["python -m evidence.bench.gpu", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
     }
     beginning = time.perf_counter()
     for part in PARTS:
         if part in parts:
             start = time.perf_counter()
-            for group, settings, scores in PARTS[part]():
+            for group, settings, scores in PARTS[part](*([again] if part == "chapters" else [])):
                 scores = {name: short(score) for name, score in scores.items()}
                 seconds = round(time.perf_counter() - start, 1)
                 print(f"{part:<9} {group:<22} {settings} {scores}", flush=True)

@@ -1,4 +1,4 @@
-"""The book on a GPU: the kernels' tests, every chapter's code cells, and training in full precision and in bfloat16.
+"""The book on a GPU: the kernels' tests, every chapter's code cells, and training under each option of `fit`.
 
 Each function yields (group, settings, scores).
 """
@@ -24,7 +24,14 @@ from evidence.recipe import ROOT
 TESTS = "tests/attn_utils/test_flash.py"
 TOGETHER = max(1, min(8, (os.cpu_count() or 1) // 2))  # chapters at a time
 CELL_SECONDS = 120
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 STEPS, BATCH = 40, 128
+TRAINING = {  # {group: options of `fit`}; whoever is compiled is so in bfloat16, too
+    "ViT-S": ({"precision": "full"}, {"precision": "bf16"}),
+    "ViT-S, compiled": ({"precision": "bf16"},),
+    "ViT-S, 4 parts": ({"precision": "bf16", "accumulate": 4},),
+    "ViT-S, computed again": ({"precision": "bf16", "recompute": True},),
+}
 
 
 def kernel_tests():
@@ -54,9 +61,8 @@ def _counts(report, output, seconds):
     return {"tests": TESTS} | ({"failures": failed} if failed else {}), scores
 
 
-def chapters():
-    """Every chapter from its first cell to its last, as `make execute` runs it, on CUDA; nothing is written back."""
-    paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
+def chapters(paths=CHAPTERS):
+    """Chapters from their first cell to their last, as `make execute` runs them, on CUDA; nothing is written back."""
     with ProcessPoolExecutor(TOGETHER, mp_context=get_context("spawn")) as pool:
         for path, (cells, errors, seconds) in zip(paths, pool.map(run_chapter, paths)):
             settings = {"chapter": path.stem, "device": "cuda", "together": TOGETHER} | ({"errors": errors} if errors else {})
@@ -93,17 +99,19 @@ def run_chapter(path):
 
 
 def training():
-    """Steps a second of ViT-S at 224 pixels with `fit`, in float32 and with its matrix products in bfloat16."""
+    """Steps a second and most bytes held of ViT-S at 224 pixels with `fit`: in float32 and in bfloat16, then its other options."""
     torch.manual_seed(0)
     images = torch.randn(4 * BATCH, 3, 224, 224, device="cuda")
     labels = torch.randint(1000, (len(images),), device="cuda")
-    for precision in ("full", "bf16"):
+    loss = lambda model, images, labels: F.cross_entropy(model(images), labels)
+    for group, options in ((group, options) for group, some in TRAINING.items() for options in some):
         torch.manual_seed(0)
         model = vit_small(image_size=224, patch=16, classes=1000).cuda()
-        loss = lambda model, images, labels: F.cross_entropy(model(images), labels)
-        options = {"batch_size": BATCH, "precision": precision, "lr": 1e-3, "progress": False}
-        fit(model, (images, labels), loss, steps=5, **options)
+        if group.endswith("compiled"):
+            model.compile()
+        how = {"batch_size": BATCH, "lr": 1e-3, "progress": False, **options}
+        fit(model, (images, labels), loss, steps=5, **how)
         torch.cuda.reset_peak_memory_stats()
-        history = fit(model, (images, labels), loss, steps=STEPS, **options)
+        history = fit(model, (images, labels), loss, steps=STEPS, **how)
         scores = {"steps_per_second": STEPS / history.seconds, "peak_bytes": torch.cuda.max_memory_allocated()}
-        yield "ViT-S", {"precision": precision, "batch": BATCH, "steps": STEPS}, scores | {"last_loss": history.loss[-1]}
+        yield group, {**options, "batch": BATCH, "steps": STEPS}, scores | {"last_loss": history.loss[-1]}

@@ -57,6 +57,13 @@ def test_parts_and_the_grid(evidence):
     assert evidence.grid("c") == {}
 
 
+def test_a_part_says_what_it_was_made_with():
+    others = [{"date": "2026-01-03"}, {"date": "2026-01-04"}]
+    made = [{"part": "a", "other": 0}, {"part": "a", "other": 1}, {"part": "b"}]
+    evidence = runs.Evidence({"date": "2026-01-05", "others": others}, [], made)
+    assert [evidence.made_with(part)["date"] for part in "ab"] == ["2026-01-04", "2026-01-05"]
+
+
 def test_the_interval_of_a_case_solved_by_hand():
     # mean 2, standard deviation 1, three values: 4.302653 / √3
     np.testing.assert_allclose(runs.half_width([1.0, 2.0, 3.0]), 2.484138, rtol=1e-6)
