@@ -15,7 +15,7 @@ def tune(runs, groups, axes, score, *, bounds=None, most=6, margin=None, then=No
         groups: the groups that are tuned, each by itself and all on the same grid.
         axes: {name of a setting: values to begin with}, at least three each.
         score: function of a run; the highest is the best. A run that diverged is the worst.
-        bounds: {name: value} that an axis cannot leave, such as a weight decay of 0. What is best there is not at an edge.
+        bounds: {name: value or values} that an axis cannot leave, such as a weight decay of 0. What is best there is not at an edge.
         most: values that an axis may come to have; there widening stops.
         margin: function of a score: how far below it another is still as good, such as one standard error.
         then: function of a run; between equals the highest is the best.
@@ -144,8 +144,9 @@ def _best(points, scores, ties, margin):
 
 def _widen(values, best, bound):
     """One more value at each end where a best one lies."""
-    below = [_next(values[1], values[0])] if values[0] in best - {bound} else []
-    above = [_next(values[-2], values[-1])] if values[-1] in best - {bound} else []
+    inside = best - {*bound} if isinstance(bound, tuple) else best - {bound}
+    below = [_next(values[1], values[0])] if values[0] in inside else []
+    above = [_next(values[-2], values[-1])] if values[-1] in inside else []
     return below + values + above
 
 

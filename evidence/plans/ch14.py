@@ -25,7 +25,7 @@ TUNED = (
     ("taught", tuple(TEACHERS), {"lr": HIGHER, "temperature": (1.0, 2.0, 4.0)}),
     ("left out", ("left out",), {"lr_after": (0.0003, 0.001, 0.003)}),  # of a little more training
 )
-BOUNDS = {"smoothing": 0.0}
+BOUNDS = {"smoothing": (0.0, 0.8)}  # a share: twice 0.8 is none
 DIGITS, HEALED = 500, 9  # validation scans, and networks whose mean decides about the last of these
 
 # How many steps the student takes alone in the seconds that 400 of a taught one take (results/simplify.json: 73.7 ms for 18.4), its

@@ -195,5 +195,7 @@ def test_settling_shares_the_grid_and_stops_at_a_bound():
     runs, best = explored(right, groups=["a", "b"], bounds={"lr": 0.003})
     assert best == {"a": {"lr": 0.003}, "b": {"lr": 0.003}}
     assert len(runs) == 6
+    runs, best = explored(lambda seed, lr: lr, bounds={"lr": (0.001, 0.09)})
+    assert (max(run["settings"]["lr"] for run in runs), best) == (0.09, {"a": {"lr": 0.09}})
     runs, _ = explored(lambda seed, lr: lr, most=4)
     assert sorted({run["settings"]["lr"] for run in runs}) == [0.003, 0.01, 0.03, 0.09]
