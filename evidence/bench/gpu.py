@@ -73,7 +73,7 @@ def main():
         sys.exit("Triton is not installed, and the kernels need it (pip install triton): nothing was measured or written.")
     recipe, record = whole_recipe(), Record(ROOT / "results" / "gpu.json", RECIPE)
     stems = {path.stem for path in again}
-    record.keep(lambda run: run["part"] not in parts or run["part"] == "chapters" and run["group"] not in stems)
+    record.keep(lambda run: run["part"] not in parts or (run["part"] == "chapters" and run["group"] not in stems))
     made_with = origin(recipe)
     made_with["machine"] += f"; {card()}"
     made_with |= {
