@@ -75,7 +75,7 @@ def draw_caption(recipe):
     model, _ = chapter.train(SEED, kind, readout, colours, "caption", settings["steps"], settings["lr"])
 
     def score(model):
-        how = {"colours": colours, "held": SEED, "guidance": 2.0, "by": "caption", "seed": settings["scene_seed"], "n": DRAWN}
+        how = {"colours": colours, "held": SEED, "guidance": 3.0, "by": "caption", "seed": settings["scene_seed"], "n": DRAWN}
         return {name: chapter.score(model, pairs, **how)["all"] for name, pairs in {"seen": "train", "new": "test"}.items()}
 
     return tabulated(model, STEPS), TELLING, {"seed": SEED, **settings}, score

@@ -23,7 +23,7 @@ EDITS = {"same noise": [], "weights to words kept": ["looks"], "all weights kept
 NETWORK = {"heads": 4, "predicts": "x", "method": "euler", "kept": 0.8}
 PACKING = {"steps": 18}  # of a row's largest weight
 RANGE = (-1.0, 1.0)  # of the network's numbers: black, and full light
-START = {"words": caption("red 3 above blue 7").tolist(), "guidance": 2}
+START = {"words": caption("red 3 above blue 7").tolist(), "guidance": 3}
 TITLE = "Five words and a scene"
 CAPTION = (
     "Write a caption and press Draw. The network begins with noise and draws, step by step; it runs here, on your device. Choose a word,"
