@@ -1,10 +1,10 @@
 """What is run for chapter 11: networks that draw captions, how they fail on new pairs and what cures it; photographs completed.
 
-Something over three hours of one core, if 2,400 steps take 75 seconds (a guess from prototypes; what is drawn takes 10 more):
+Four to five hours of one core, for 2,400 steps and what is drawn take 100 seconds:
 
-    tuning       10 networks × 3 learning rates, then two more seeds of those that are close: 50 to 65 runs, 80 minutes
-    report       6 networks × 5 seeds and 4 controls × 3 seeds: 42 runs, 60 minutes
-    attempt      four times the steps: 7 runs, 35 minutes
+    tuning       10 networks × 5 learning rates, then two more seeds of those that are close: 80 to 90 runs, 140 minutes
+    report       9 networks × 5 seeds and 1 control × 3 seeds: 48 runs, 80 minutes
+    attempt      four times the steps: 7 runs, 45 minutes
     untrained    real scenes, what cannot compose, photographs: 15 minutes
 
 Patches are of 7 px, so that each lies in one digit and four make one (patches of 4 px straddle the edge of a digit, and take three
@@ -36,13 +36,14 @@ CAPTIONS = {
     "pooled": {"kind": "pooled", "colours": 7},
     "unordered": {"kind": "unordered", "colours": 7},
 }
-CONTROLS = ("deeper", "gated", "words dropped", "unordered")  # with fewer seeds
+CONTROLS = ("unordered",)  # with fewer seeds
 # Four times the steps: a cure, so with several seeds; and whoever is compared with what that gives.
 LONGER = {"plain": FEWER, **dict.fromkeys(("product", "plain, 7 colours", "product, 7 colours", "pooled"), SEEDS[:1])}
 
 UNTRAINED = ("scenes", "deaf", "memory")
 
 TEMPERATURES = (0.1, 0.3, 1.0)
+BOUNDS = {"holes": {"temperature": 0.0001}}  # below it a patch copies its nearest, which is a way of its own
 NOTHING = {}  # there is nothing to tune
 PHOTOGRAPHS = {  # {task: {kind: what is tuned of it}}
     "holes": {
@@ -101,7 +102,7 @@ def photographs(runs, task, kinds):
     for kind, axes in kinds.items():
         group, how, tuned = f"{task}: {kind}", {"task": task, "kind": kind}, {}
         if axes:
-            trials, best = settle(runs, [group], axes, score, lambda top: CLOSE[task], TUNING_SEEDS)
+            trials, best = settle(runs, [group], axes, score, lambda top: CLOSE[task], TUNING_SEEDS, bounds=BOUNDS.get(task))
             for _, seed, setting in trials:
                 yield entry("tuning", group, seed, how, setting, VALIDATION)
             tuned = best[group]
@@ -126,4 +127,4 @@ def followed(run):
 
 def near(score):
     """How far below the best is close: about as much as a share differs between seeds, and less where next to nothing is right."""
-    return min(0.05, 0.25 * score)
+    return min(0.15, 0.25 * score)

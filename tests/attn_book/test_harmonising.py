@@ -49,6 +49,39 @@ def test_mean_and_spread_are_those_outside():
     assert_allclose(made[piece].std(0), picture[~piece].std(0), atol=1e-4)
 
 
+def test_shares_mean_and_spread_by_hand():
+    """Every second pixel of a small picture, weights, mean and spread written out in loops."""
+    picture, piece = photograph("coffee", size=12), np.zeros((12, 12), bool)
+    piece[3:9, 4:9] = True
+    temperature, near = 0.5, 0.3
+    grey = np.pad(picture.astype(float).mean(-1), 2, mode="reflect")
+
+    def seen(r, c):
+        patch = grey[r : r + 5, c : c + 5].ravel()
+        return (patch - patch.mean()) / (patch.std(ddof=1) + 0.01)
+
+    taken = [(r, c) for r in range(0, 12, 2) for c in range(0, 12, 2)]
+    asks, answers = ([at for at in taken if piece[at] == inside] for inside in (True, False))
+    share = np.zeros(len(answers))
+    for n in asks:
+        unlike = np.array([((seen(*n) - seen(*m)) ** 2).mean() for m in answers])
+        far = np.array([((np.array(n) - m) ** 2).sum() / 12**2 for m in answers])
+        looks = np.exp(-unlike / temperature - far / (2 * near**2))
+        share += looks / looks.sum() / len(asks)
+    colours = np.array([picture[at] for at in answers], float)
+    got = looked_at(picture, piece, temperature=temperature, near=near)
+    assert_array_equal(got[0], colours.astype(np.float32))
+    assert_allclose(got[1], share, rtol=1e-4)
+    assert share.max() > 2 * share.min()
+
+    mean = sum(a * x for a, x in zip(share, colours, strict=True))
+    spread = np.sqrt(sum(a * (x - mean) ** 2 for a, x in zip(share, colours, strict=True)))
+    inside = picture[piece].astype(float)
+    expected = mean + spread / inside.std(0) * (inside - inside.mean(0))
+    made = harmonised(picture, piece, way="attention", temperature=temperature, near=near)
+    assert_allclose(made[piece], expected.clip(0, 1), atol=1e-4)
+
+
 def test_attention_that_hears_nothing_is_the_control():
     """At a high temperature and with every place near, all pixels outside count alike, of every second one."""
     picture, piece = scene()

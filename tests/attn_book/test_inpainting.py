@@ -100,6 +100,8 @@ def test_scores_by_hand():
     assert hole_scores(made, truth, hole)["PSNR"] == pytest.approx(20, abs=1e-4)
     flat = np.full_like(truth, 0.25)
     assert hole_scores(flat, truth, hole)["detail"] == pytest.approx(0, abs=1e-5)
+    seam = np.where(hole[..., None], flat, truth)  # rough at the rim alone
+    assert hole_scores(seam, truth, hole)["detail"] == pytest.approx(0, abs=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(20))
