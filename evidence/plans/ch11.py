@@ -43,7 +43,6 @@ LONGER = {"plain": FEWER, **dict.fromkeys(("product", "plain, 7 colours", "produ
 UNTRAINED = ("scenes", "deaf", "memory")
 
 TEMPERATURES = (0.1, 0.3, 1.0)
-BOUNDS = {"holes": {"temperature": 0.0001}}  # below it a patch copies its nearest, which is a way of its own
 NOTHING = {}  # there is nothing to tune
 PHOTOGRAPHS = {  # {task: {kind: what is tuned of it}}
     "holes": {
@@ -102,7 +101,7 @@ def photographs(runs, task, kinds):
     for kind, axes in kinds.items():
         group, how, tuned = f"{task}: {kind}", {"task": task, "kind": kind}, {}
         if axes:
-            trials, best = settle(runs, [group], axes, score, lambda top: CLOSE[task], TUNING_SEEDS, bounds=BOUNDS.get(task))
+            trials, best = settle(runs, [group], axes, score, lambda top: CLOSE[task], TUNING_SEEDS)
             for _, seed, setting in trials:
                 yield entry("tuning", group, seed, how, setting, VALIDATION)
             tuned = best[group]
