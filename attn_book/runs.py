@@ -96,8 +96,8 @@ class Evidence:
 
     def made_with(self, part: str) -> dict:
         """Command, date, machine, versions and hashes of the latest runs of a part; those of the whole file may be later ones."""
-        main, others = self.provenance, self.provenance.get("others", [])
-        return max((others[run["other"]] if "other" in run else main for run in self.part(part)), key=lambda made: made["date"])
+        latest = min(run.get("other", -1) for run in self.part(part))  # `evidence.record` has the latest first
+        return self.provenance if latest < 0 else self.provenance["others"][latest]
 
     def grid(self, task: str | None = None) -> dict[str, list]:
         """{setting: values tried, rising} of the settings that tuning varied within a group; of one task's groups, or of all."""

@@ -16,6 +16,7 @@ import importlib.util
 import subprocess
 import sys
 import time
+from functools import partial
 
 import torch
 
@@ -61,12 +62,13 @@ def main():
     """Measure part by part, write after each run, and show."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="do these again and keep the others")
-    parser.add_argument("--chapters", nargs="+", metavar="NN", help="of the chapters only these (default: all)")
+    numbers = [path.stem[:2] for path in gpu_book.CHAPTERS]
+    parser.add_argument(
+        "--chapters", nargs="+", choices=numbers, default=numbers, metavar="NN", help="of the chapters only these"
+    )
     options = parser.parse_args()
-    parts = options.parts
-    again = [path for path in gpu_book.CHAPTERS if options.chapters is None or path.stem[:2] in options.chapters]
-    if not again:
-        parser.error(f"--chapters: no chapter is numbered {', '.join(options.chapters)}")
+    parts, again = options.parts, [path for path in gpu_book.CHAPTERS if path.stem[:2] in options.chapters]
+    measures = PARTS | {"chapters": partial(gpu_book.chapters, again)}
     if not torch.cuda.is_available():
         sys.exit("There is no accelerator that PyTorch could use through CUDA here: nothing was measured or written.")
     if importlib.util.find_spec("triton") is None:
@@ -84,7 +86,7 @@ def main():
     for part in PARTS:
         if part in parts:
             start = time.perf_counter()
-            for group, settings, scores in PARTS[part](*([again] if part == "chapters" else [])):
+            for group, settings, scores in measures[part]():
                 scores = {name: short(score) for name, score in scores.items()}
                 seconds = round(time.perf_counter() - start, 1)
                 print(f"{part:<9} {group:<22} {settings} {scores}", flush=True)

@@ -26,12 +26,13 @@ TOGETHER = max(1, min(8, (os.cpu_count() or 1) // 2))  # chapters at a time
 CELL_SECONDS = 120
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 STEPS, BATCH = 40, 128
-TRAINING = {  # {group: options of `fit`}; whoever is compiled is so in bfloat16, too
-    "ViT-S": ({"precision": "full"}, {"precision": "bf16"}),
-    "ViT-S, compiled": ({"precision": "bf16"},),
-    "ViT-S, 4 parts": ({"precision": "bf16", "accumulate": 4},),
-    "ViT-S, computed again": ({"precision": "bf16", "recompute": True},),
-}
+TRAINING = (  # group, options of `fit`
+    ("ViT-S", {"precision": "full"}),
+    ("ViT-S", {"precision": "bf16"}),
+    ("ViT-S, compiled", {"precision": "bf16"}),
+    ("ViT-S, 4 parts", {"precision": "bf16", "accumulate": 4}),
+    ("ViT-S, computed again", {"precision": "bf16", "recompute": True}),
+)
 
 
 def kernel_tests():
@@ -104,7 +105,7 @@ def training():
     images = torch.randn(4 * BATCH, 3, 224, 224, device="cuda")
     labels = torch.randint(1000, (len(images),), device="cuda")
     loss = lambda model, images, labels: F.cross_entropy(model(images), labels)
-    for group, options in ((group, options) for group, some in TRAINING.items() for options in some):
+    for group, options in TRAINING:
         torch.manual_seed(0)
         model = vit_small(image_size=224, patch=16, classes=1000).cuda()
         if group.endswith("compiled"):

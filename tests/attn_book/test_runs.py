@@ -58,7 +58,7 @@ def test_parts_and_the_grid(evidence):
 
 
 def test_a_part_says_what_it_was_made_with():
-    others = [{"date": "2026-01-03"}, {"date": "2026-01-04"}]
+    others = [{"date": "2026-01-04"}, {"date": "2026-01-03"}]
     made = [{"part": "a", "other": 0}, {"part": "a", "other": 1}, {"part": "b"}]
     evidence = runs.Evidence({"date": "2026-01-05", "others": others}, [], made)
     assert [evidence.made_with(part)["date"] for part in "ab"] == ["2026-01-04", "2026-01-05"]

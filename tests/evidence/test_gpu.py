@@ -73,6 +73,13 @@ def test_without_an_accelerator_nothing_is_written(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_chapter_that_is_not_there_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gpu", "--chapters", "01", "99"])
+    with pytest.raises(SystemExit):
+        gpu.main()
+    assert "invalid choice: '99'" in capsys.readouterr().err
+
+
 def test_what_a_rule_costs_is_counted(monkeypatch):
     assert gpu.run(0, rule="full") == {"pairs": 4096**2, "flops": 4 * 64 * 4096**2, "bytes": 4 * 4096 * 64 * 2}
     assert gpu.run(0, rule="causal")["pairs"] == 4096 * 4097 // 2
