@@ -26,11 +26,13 @@ class Reading:
         colours: (n, 2) int64, places in `COLOURS`; -1 where a slot is empty.
         digits: (n, 2) int64; -1 where a slot is empty.
         inside: (n,) float64, share of all ink that lies in the two slots.
+        sure: (n, 2) float64, what probability the judge gives to the digit that it read; 0 where a slot is empty.
     """
 
     colours: np.ndarray
     digits: np.ndarray
     inside: np.ndarray
+    sure: np.ndarray
 
 
 def read_scenes(images, captions):
@@ -54,7 +56,7 @@ def read_scenes(images, captions):
     if images.shape != (n, 3, SIZE, SIZE):
         raise ValueError(f"images must be ({n}, 3, {SIZE}, {SIZE}), one for each caption; got {images.shape}")
     each, judge = np.arange(n)[:, None, None], digit_judge(SIDE)
-    colours, digits, inked = [], [], []
+    colours, digits, inked, sure = [], [], [], []
     for _, _, corner in objects(captions):
         rows = corner[:, 0, None, None] + np.arange(SIDE)[:, None]
         columns = corner[:, 1, None, None] + np.arange(SIDE)
@@ -62,13 +64,14 @@ def read_scenes(images, captions):
         colour, amount = _colour(slot)
         paint = PALETTE[colour]
         ink = np.einsum("nchw, nc -> nhw", slot, paint) / (paint**2).sum(1)[:, None, None]  # 1 in the full colour
-        found = judge(torch.from_numpy(ink[:, None].clip(0, 1).astype(np.float32))).argmax(1).numpy()
+        chances, found = judge(torch.from_numpy(ink[:, None].clip(0, 1).astype(np.float32))).softmax(1).max(1)
         empty = ink.sum((1, 2)) < LITTLE
         colours.append(np.where(empty, -1, colour))
-        digits.append(np.where(empty, -1, found))
+        digits.append(np.where(empty, -1, found.numpy()))
+        sure.append(np.where(empty, 0.0, chances.numpy()))
         inked.append(amount)
     share = np.sum(inked, 0) / np.maximum(images.max(1).sum((1, 2)), 1e-6)
-    return Reading(np.stack(colours, 1), np.stack(digits, 1), share)
+    return Reading(np.stack(colours, 1), np.stack(digits, 1), share, np.stack(sure, 1))
 
 
 def follows(reading, captions):

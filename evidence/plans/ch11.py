@@ -13,7 +13,7 @@ times as long). The steps are those of a pilot in which digits were not there af
 
 from evidence.tune import settle
 
-RECIPE = "drafts/11_synthesis.ipynb"
+RECIPE = "notebooks/11_synthesis.ipynb"
 SEEDS = (1, 2, 3, 4, 5)  # each also holds out other pairs
 FEWER = SEEDS[:3]
 TUNING_SEEDS = (0, 6, 7)  # the first tries the whole grid, the others what it leaves close together
