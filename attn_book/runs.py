@@ -104,10 +104,10 @@ class Evidence:
         tuning, varied = self.part("tuning"), {}
         if task is not None:
             tuning = [run for run in tuning if run["settings"].get("task") == task]
-        for name in tuning[0]["settings"] if tuning else ():
-            tried = {(run["group"], run["settings"][name]) for run in tuning}
+        for name in dict.fromkeys(name for run in tuning for name in run["settings"]):
+            tried = {(run["group"], run["settings"].get(name)) for run in tuning}
             if len(tried) > len({group for group, _ in tried}):
-                varied[name] = sorted({value for _, value in tried})
+                varied[name] = sorted({value for _, value in tried} - {None})
         return varied
 
 

@@ -57,6 +57,13 @@ def test_parts_and_the_grid(evidence):
     assert evidence.grid("c") == {}
 
 
+def test_a_setting_that_some_groups_lack_counts_where_it_was_varied(evidence):
+    for depth in (2, 3):
+        evidence.runs.append({"part": "tuning", "group": "c", "settings": {"task": "c", "kind": "deep", "lr": 0.1, "depth": depth}})
+    assert evidence.grid() == {"lr": [0.01, 0.1, 1.0], "depth": [2, 3]}
+    assert evidence.grid("c") == {"depth": [2, 3]}
+
+
 def test_a_part_says_what_it_was_made_with():
     others = [{"date": "2026-01-04"}, {"date": "2026-01-03"}]
     made = [{"part": "a", "other": 0}, {"part": "a", "other": 1}, {"part": "b"}]
