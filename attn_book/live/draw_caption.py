@@ -21,7 +21,7 @@ STEPS = 12  # of a drawing
 # the first caption when a word is changed, and for which share of the steps
 EDITS = {"same noise": [], "weights to words kept": ["looks"], "all weights kept": ["looks", "blocks"]}
 NETWORK = {"heads": 4, "predicts": "x", "method": "euler", "kept": 0.8}
-PACKING = {"steps": 18}  # of a row's largest weight
+PACKING = {"steps": 23}  # of a row's largest weight: the most that the page has room for
 RANGE = (-1.0, 1.0)  # of the network's numbers: black, and full light
 START = {"words": caption("red 3 above blue 7").tolist(), "guidance": 3}
 TITLE = "Five words and a scene"
