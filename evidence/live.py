@@ -25,7 +25,7 @@ from attn_utils.train import evaluate, fit
 from evidence.recipe import Recipe, namespace, origin, short
 
 SEED = 1
-DRAWN = 1_000  # captions of chapter 11 that a score is of
+DRAWN = 4_000  # captions of chapter 11 that a score is of
 
 
 def cued_search(recipe):

@@ -21,7 +21,7 @@ STEPS = 12  # of a drawing
 # the first caption when a word is changed, and for which share of the steps
 EDITS = {"same noise": [], "weights to words kept": ["looks"], "all weights kept": ["looks", "blocks"]}
 NETWORK = {"heads": 4, "predicts": "x", "method": "euler", "kept": 0.8}
-PACKING = {"steps": 23}  # of a row's largest weight: the most that the page has room for
+PACKING = {"steps": 22}  # of a row's largest weight: the most that the page has room for
 RANGE = (-1.0, 1.0)  # of the network's numbers: black, and full light
 START = {"words": caption("red 3 above blue 7").tolist(), "guidance": 3}
 TITLE = "Five words and a scene"
@@ -59,7 +59,7 @@ def draw_caption(model, *, held=1, network=None, title=TITLE, caption=CAPTION):
     payload |= {"kinds": kinds(), "unseen": out.nonzero()[1].reshape(len(COLOURS), -1).tolist(), "corners": CORNERS.tolist()}
     payload["network"] = {"weights": squeezed(unwoven(packed)), "edits": list(EDITS.values()), **told}
     noise = np.random.default_rng(0).standard_normal((SIZE, SIZE, CHANNELS)).clip(-1, 1) / 2 + 0.5
-    still = data_url(resized(noise, 112, 112), 4_000)
+    still = data_url(resized(noise, 56, 56), 1_800)
     return Live("caption_engine.js", "draw_caption.js", payload, title=title, still=("noise", still), sentence=SENTENCE)
 
 

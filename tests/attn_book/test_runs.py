@@ -59,7 +59,9 @@ def test_parts_and_the_grid(evidence):
 
 def test_a_setting_that_some_groups_lack_counts_where_it_was_varied(evidence):
     for depth in (2, 3):
-        evidence.runs.append({"part": "tuning", "group": "c", "settings": {"task": "c", "kind": "deep", "lr": 0.1, "depth": depth}})
+        evidence.runs.append(
+            {"part": "tuning", "group": "c", "settings": {"task": "c", "kind": "deep", "lr": 0.1, "depth": depth}}
+        )
     assert evidence.grid() == {"lr": [0.01, 0.1, 1.0], "depth": [2, 3]}
     assert evidence.grid("c") == {"depth": [2, 3]}
 
