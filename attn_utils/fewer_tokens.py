@@ -161,6 +161,17 @@ def random_dropping(seed: int = 0) -> Reduction:
     return drop
 
 
+def regular_dropping(keys: Tensor, r: int) -> Tensor:
+    """A reduction that drops r tokens and keeps the others evenly spaced, in their order: it looks at nothing and draws nothing."""
+    B, N, _ = keys.shape
+    left = N - r
+    kept = torch.div(
+        (2 * torch.arange(left) + 1) * N, 2 * left, rounding_mode="floor"
+    )  # the middle of each of `left` equal parts
+    where = torch.full((N,), left).index_put((kept,), torch.arange(left))
+    return where.to(keys.device).expand(B, -1)
+
+
 def square_pooling(H: int, W: int, side: int) -> Reduction:
     """A reduction that merges each square of side × side places of an H × W grid, whatever stands there.
 

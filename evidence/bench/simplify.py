@@ -33,7 +33,7 @@ PICTURES = 50
 STEPS, LR = 400, 0.002  # of the training whose answers are looked at
 STEP_BATCH = 48
 OTHERS = ("8 bits, in whole numbers", "bfloat16")
-TRAINED = ("2 blocks", "1 block", "49 tokens", "no attention", "convolution", "student")
+TRAINED = ("2 blocks", "1 block", "49 tokens", "no attention", "no attention, 6 blocks", "convolution", "student")
 LEARNING = ("whole", "student", "taught student")
 
 

@@ -5,7 +5,15 @@ import torch
 from torch.testing import assert_close
 
 from attn_utils.cost import forward_flops
-from attn_utils.fewer_tokens import FewerTokens, fold_common, merge_similar, random_dropping, regroup, square_pooling
+from attn_utils.fewer_tokens import (
+    FewerTokens,
+    fold_common,
+    merge_similar,
+    random_dropping,
+    regroup,
+    regular_dropping,
+    square_pooling,
+)
 from attn_utils.pruning import keep_heads
 from attn_utils.vit import ViT
 
@@ -65,6 +73,7 @@ def test_weights_of_the_copy_are_its_own(images):
         (merge_similar, [10, 7, 5], 14, N),
         (fold_common, [10, 7, 5], 14, N),
         (random_dropping(), [10, 7, 5], 14, 14),
+        (regular_dropping, [10, 7, 5], 14, 14),
         (square_pooling(SIDE, SIDE, 3), [32, 0, 0], 4, N),
         (square_pooling(SIDE, SIDE, 2), [0, 27, 0], 9, N),
     ],
@@ -123,6 +132,16 @@ def test_dropping_repeats_for_a_seed_and_differs_between_pictures():
     first, again, other = random_dropping(1)(keys, 8), random_dropping(1)(keys, 8), random_dropping(2)(keys, 8)
     assert torch.equal(first, again) and not torch.equal(first, other) and not torch.equal(first[0], first[1])
     assert first[0].unique().tolist() == list(range(13))
+
+
+@pytest.mark.parametrize(("r", "kept"), [(4, [1, 3, 5, 7]), (2, [0, 2, 3, 4, 6, 7]), (7, [4]), (0, list(range(8)))])
+def test_regular_dropping_keeps_tokens_evenly_spaced(r, kept):
+    where = regular_dropping(torch.rand(2, 8, 3), r)
+    assert where.shape == (2, 8)
+    for row in where.tolist():
+        assert [place for place, number in enumerate(row) if number < 8 - r] == kept
+        assert [row[place] for place in kept] == list(range(8 - r))
+        assert set(row) <= {*range(8 - r), 8 - r}
 
 
 def test_pooling_goes_by_place():

@@ -59,22 +59,24 @@ def all_runs(best, noise=lambda run: 0.0):
     return runs
 
 
-BEST = {"lr": 0.003, "lr_after": 0.001, "smoothing": 0.0, "temperature": 2.0}
+BEST = {"lr": 0.006, "lr_little": 0.001, "lr_much": 0.003, "smoothing": 0.0, "temperature": 2.0}
 
 
 def test_every_network_of_a_task_has_the_same_grid_and_what_is_reported_has_the_same_steps_and_seeds():
     runs, tuned, reported = all_runs(BEST), defaultdict(set), defaultdict(set)
-    axes = {task: names for task, _, names in ch14.TUNED}
+    axes = {group: names for _, groups, names in ch14.TUNED for group in groups}
     for run in runs:
         how = run["settings"]
         if run["part"] == "tuning":
-            tuned[how["task"], run["group"]].add((how["steps"], *(how[name] for name in axes[how["task"]])))
+            its = axes[run["group"]]
+            tuned[how["task"], run["group"]].add((how["steps"], *((name, how[name]) for name in its)))
         elif run["part"] == "report":
             reported[how["task"], run["group"]].add((run["seed"], how["steps"]))
-    for kind in (tuned, reported):
-        for task in {task for task, _ in kind}:
-            assert len({frozenset(of) for (its, _), of in kind.items() if its == task}) == 1, task
-    assert len(tuned["student", "student"]) == len(tuned["taught", "taught"]) == 9  # as many settings with a teacher as without
+    for task in {task for task, _ in reported}:
+        assert len({frozenset(of) for (its, _), of in reported.items() if its == task}) == 1, task
+    for task, groups, _ in ch14.TUNED:
+        assert len({frozenset(tuned[task, group]) for group in groups}) == 1, groups
+    assert len(tuned["student", "student"]) == len(tuned["taught", "taught"]) == 15  # as many settings with a teacher as without
     assert {len(of) for of in reported.values()} == {len(ch14.SEEDS)}
 
 
@@ -83,15 +85,15 @@ def test_a_race_that_is_won_at_an_edge_widens_the_grid():
 
     def noise(run):
         first = run["seed"] == ch14.TUNING_SEEDS[0]
-        edge = run["group"] == "student" and run["settings"]["lr"] == 0.008 and run["part"] == "tuning"
-        return edge * (0.02 if first else 0.04)
+        edge = run["group"] == "student" and run["settings"]["lr"] == 0.02 and run["part"] == "tuning"
+        return edge * (0.045 if first else 0.09)
 
     grid = sorted(
         {run["settings"]["lr"] for run in all_runs(BEST, noise) if run["part"] == "tuning" and run["group"] == "student"}
     )
-    assert grid == [0.002, 0.004, 0.008, 0.02]
+    assert grid == [0.004, 0.008, 0.02, 0.05]
     reported = [run["settings"]["lr"] for run in all_runs(BEST, noise) if run["group"] == "student" and run["part"] == "report"]
-    assert set(reported) == {0.008}
+    assert set(reported) == {0.02}
 
 
 def test_as_long_is_as_long_on_the_clock():
@@ -102,12 +104,29 @@ def test_as_long_is_as_long_on_the_clock():
     assert ch14.WITH_TEACHER * step["student"] == pytest.approx(seconds_taught + ch14.STEPS * step["whole"], rel=0.02)
 
 
-def test_who_is_healed_has_a_rival_that_was_small_from_the_start_with_as_many_steps_more():
+def test_who_is_healed_has_a_rival_that_was_small_from_the_start_with_as_many_steps_in_one_training():
     runs = all_runs(BEST)
-    after = {run["settings"]["lr_after"] for run in runs if run["group"] == "left out" and run["part"] == "report"}
-    small = [run["settings"] for run in runs if run["part"] == "small"]
-    assert {how["kind"] for how in small} == {*ch14.ALONE[1:], ch14.CONVOLUTION}
-    assert {how["lr_after"] for how in small} == after
+    small = {(run["settings"]["kind"], run["settings"]["steps"]) for run in runs if run["part"] == "small"}
+    kinds = {*ch14.ALONE, ch14.CONVOLUTION}
+    assert small == {(kind, ch14.STEPS + ch14.MORE) for kind in kinds} | {(kind, ch14.STEPS) for kind in kinds - {"whole"}}
+    healed = [run["settings"] for run in runs if run["group"] == "left out" and run["part"] == "report"]
+    assert {(how["lr_little"], how["lr_much"]) for how in healed} == {(0.001, 0.003)}
+
+
+def test_labels_as_they_are_stand_beside_smoothed_ones_and_a_teacher():
+    hard = [run for run in all_runs(BEST) if run["group"].startswith(ch14.HARD)]
+    assert all("smoothing" not in run["settings"] and run["settings"]["kind"] == "student" for run in hard)
+    assert {(run["part"], run["settings"]["steps"]) for run in hard} == {
+        ("tuning", ch14.STEPS),
+        ("report", ch14.STEPS),
+        ("longer", ch14.AS_LONG),
+    }
+
+
+def test_a_teacher_learns_for_as_many_steps_as_its_student():
+    taught = [run["settings"] for run in all_runs(BEST) if run["settings"]["task"] == "taught" and run["part"] != "check"]
+    assert {how["steps"] for how in taught} == {ch14.STEPS, ch14.AS_LONG}
+    assert all(how["teacher_steps"] == how["steps"] for how in taught)
 
 
 def test_networks_that_are_compared_are_of_one_size(chapter):
@@ -159,7 +178,7 @@ def test_healing_changes_no_network_but_the_copy(untrained, monkeypatch):
 
 def test_all_that_is_left_out_is_scored_on_scans_to_choose_and_on_others(untrained):
     chapter, _ = untrained
-    scores = chapter.run(3, task="left out", lr=0.002, steps=5, split="test", what="all", lr_after=0.001)
+    scores = chapter.run(3, task="left out", lr=0.002, steps=5, split="test", what="all", lr_little=0.001, lr_much=0.003)
     names = {kind: {name.removeprefix(kind) for name in scores if name.startswith(kind)} for kind in ("validation: ", "test: ")}
     assert names["validation: "] == names["test: "]
     model = chapter.build(0)
@@ -168,9 +187,20 @@ def test_all_that_is_left_out_is_scored_on_scans_to_choose_and_on_others(untrain
     assert sum(name.startswith("heads ") and set(name[6:]) <= set("01") for name in names["test: "]) == 2**6 - 1
     few = chapter.run(3, task="left out", lr=0.002, steps=5, split="test", what="few")
     assert {f"test: {name}" for name in chapter.FEW} < set(few) <= set(scores)
-    tuning = chapter.run(3, task="left out", lr=0.002, steps=5, split="validation", what="tuned", lr_after=0.001)
-    assert {name for name in tuning if name != "mean"} == {f"validation: {name}, tuned" for name in chapter.TUNED}
-    assert len(chapter.TUNED) == ch14.HEALED
+    for what, names in {"little": chapter.LITTLE, "much": chapter.MUCH}.items():
+        how = {"split": "validation", "what": what, f"lr_{what}": 0.001}
+        tuning = chapter.run(3, task="left out", lr=0.002, steps=5, **how)
+        assert {name for name in tuning if name != "mean"} == {f"validation: {name}, tuned" for name in names}
+
+
+def test_what_lost_much_is_healed_at_a_rate_of_its_own(untrained):
+    chapter, learned = untrained
+    chapter.opened(3, 0.002, 5)
+    learned.clear()
+    chapter.run(3, task="left out", lr=0.002, steps=5, split="test", what="all", lr_little=0.001, lr_much=0.003)
+    rates = [how["lr"] for *_, how in learned]  # the whole is there already
+    assert rates.count(0.001) == len(chapter.LITTLE) + 1  # two draws of what is dropped
+    assert rates.count(0.003) == len(chapter.MUCH) + 2 + 3 == len(rates) - rates.count(0.001)
 
 
 def test_what_is_timed_is_what_is_scored(chapter):
