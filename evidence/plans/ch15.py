@@ -16,7 +16,7 @@ VALIDATION_SCENES = 2_000
 LINES = ("attention", "convolution", "mix")
 CROSSED = "matrix + convolution"  # the stem of the first and the blocks of the second
 KINDS = (*LINES, CROSSED)
-UNMIXED = "no mixing"  # with the settings of CONVOLUTION, of which it is a copy with kernels of one cell
+UNMIXED = "no mixing"  # a copy of CONVOLUTION with kernels of one cell
 PLAIN, PHOTOGRAPHS = "plain", "photographs"  # what is behind the digits
 
 TUNED_AT = {"few": 1_280, "many": 50_000}  # scenes; every size takes the settings of the nearer of the two
@@ -39,32 +39,44 @@ def plan(runs):
 
 
 def _plan(runs):
-    groups = {f"{kind}, {amount}": (kind, TUNED_AT[amount], PLAIN) for kind in KINDS for amount in TUNED_AT}
+    groups = {f"{kind}, {amount}": (kind, TUNED_AT[amount], PLAIN) for kind in (*KINDS, UNMIXED) for amount in TUNED_AT}
     first_decay = {group: {"weight_decay": FIRST_DECAY} for group in groups}
     trials, rates = chosen(runs, groups, RATES, first_decay)
     more_trials, best = chosen(runs, groups, DECAYS, {group: {"lr": setting["lr"]} for group, setting in rates.items()})
     on_photographs = {f"{kind}, {PHOTOGRAPHS}": (kind, TUNED_AT["many"], PHOTOGRAPHS) for kind in LINES}
     decays = {group: {"weight_decay": best[f"{kind}, many"]["weight_decay"]} for group, (kind, *_) in on_photographs.items()}
     trials_there, best_there = chosen(runs, on_photographs, RATES, decays)
-    yield from [*trials, *more_trials, *trials_there]
+    # More steps may want another rate; four times the steps take over what is best for twice.
+    for_longer = {f"{kind}, longer": (kind, MANY, PLAIN) for kind in LINES}
+    decays = {group: {"weight_decay": best[f"{kind}, many"]["weight_decay"]} for group, (kind, *_) in for_longer.items()}
+    trials_longer, best_longer = chosen(runs, for_longer, RATES, decays, steps=2 * STEPS)
+    yield from [*trials, *more_trials, *trials_there, *trials_longer]
 
     for seed in SEEDS:
         for size in SIZES:
             for kind in KINDS if size in (FEW, MIDDLE, MANY) else LINES:
                 setting = best[f"{kind}, {'many' if size >= MIDDLE else 'few'}"]
                 yield entry("report", kind, seed, size, kind, setting, TEST)
+                if kind in LINES and size == MIDDLE:  # here the settings change: a bend may be theirs
+                    yield entry("switch", f"{kind}, settings for few", seed, size, kind, best[f"{kind}, few"], TEST)
                 if kind in LINES and size in (MIDDLE, MANY):
-                    yield entry("double", f"{kind}, twice the steps", seed, size, kind, setting, TEST, steps=2 * STEPS)
+                    longer = best_longer[f"{kind}, longer"] if size == MANY else setting
+                    yield entry("double", f"{kind}, twice the steps", seed, size, kind, longer, TEST, steps=2 * STEPS)
+                if kind in LINES and size == FEW:  # stopping early, with a schedule of its own
+                    for part in (2, 4):
+                        group = f"{kind}, 1 / {part} of the steps"
+                        yield entry("shorter", group, seed, size, kind, setting, TEST, steps=STEPS // part)
                 if kind in LINES and size == MANY:
                     yield entry("scans", f"{kind}, fewer scans", seed, size, kind, setting, TEST, scans="validation")
                     if seed == SEEDS[0]:
-                        yield entry("four", f"{kind}, four times the steps", seed, size, kind, setting, TEST, steps=4 * STEPS)
+                        group, longer = f"{kind}, four times the steps", best_longer[f"{kind}, longer"]
+                        yield entry("four", group, seed, size, kind, longer, TEST, steps=4 * STEPS)
             if size == TUNED_AT["few"]:
                 for kind in LINES:
                     group, setting = f"{kind}, moved about", best[f"{kind}, few"]
                     yield entry("moved", group, seed, size, kind, setting, TEST, shift=SHIFT)
             if size in (FEW, MANY):
-                setting = best[f"convolution, {'many' if size >= MIDDLE else 'few'}"]
+                setting = best[f"{UNMIXED}, {'many' if size >= MIDDLE else 'few'}"]
                 yield entry("unmixed", UNMIXED, seed, size, UNMIXED, setting, TEST)
         for size in (MIDDLE, MANY):
             for kind in LINES:
@@ -74,7 +86,7 @@ def _plan(runs):
     yield entry("check", "mix", 1, 512, "mix", short, TEST, steps=20)
 
 
-def chosen(runs, groups, axis, given):
+def chosen(runs, groups, axis, given, steps=STEPS):
     """One setting of each group, by itself, on one grid for all, while its others stay as they are given.
 
     Args:
@@ -82,6 +94,7 @@ def chosen(runs, groups, axis, given):
         groups: {name: (kind, scenes, look)}.
         axis: {name of a setting: values to begin with}.
         given: {group: its other settings}; None in them waits.
+        steps: of each training.
 
     Returns:
         A list of the runs that this takes, and {group: both settings}.
@@ -91,7 +104,7 @@ def chosen(runs, groups, axis, given):
     wanted = []
     for group, seed, value in trials:
         kind, size, look = groups[group]
-        wanted.append(entry("tuning", group, seed, size, kind, given[group] | value, VALIDATION, look=look))
+        wanted.append(entry("tuning", group, seed, size, kind, given[group] | value, VALIDATION, look=look, steps=steps))
     return wanted, {group: given[group] | setting for group, setting in best.items()}
 
 
