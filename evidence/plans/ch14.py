@@ -32,9 +32,9 @@ BOUNDS = {"smoothing": (0.0, 0.8)}  # a share: twice 0.8 is none
 DIGITS = 500  # validation scans
 MORE = 100  # steps of healing; small networks get them in one training
 
-# How many steps the student takes alone in the seconds that 400 of a taught one take (results/simplify.json: 73.7 ms for 18.4), its
-# teacher's answers counted; then its teacher's training as well (400 of 166 ms).
-AS_LONG, WITH_TEACHER = 1_600, 5_200
+# How many steps the student takes alone in the seconds that 400 of a taught one take (results/simplify.json: 105 ms for 26), its
+# teacher's answers counted; then its teacher's training as well (400 of 225 ms).
+AS_LONG, WITH_TEACHER = 1_600, 5_000
 PATIENT = 4
 
 
