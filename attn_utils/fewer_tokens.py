@@ -165,9 +165,7 @@ def regular_dropping(keys: Tensor, r: int) -> Tensor:
     """A reduction that drops r tokens and keeps the others evenly spaced, in their order: it looks at nothing and draws nothing."""
     B, N, _ = keys.shape
     left = N - r
-    kept = torch.div(
-        (2 * torch.arange(left) + 1) * N, 2 * left, rounding_mode="floor"
-    )  # the middle of each of `left` equal parts
+    kept = (2 * torch.arange(left) + 1) * N // (2 * left)  # the middle of each of `left` equal parts
     where = torch.full((N,), left).index_put((kept,), torch.arange(left))
     return where.to(keys.device).expand(B, -1)
 
