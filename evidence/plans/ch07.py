@@ -1,10 +1,10 @@
 """What is run for chapter 07: four kinds of blocks on cued search, two of them on easier tasks, and attempts to let convolution win."""
 
-from evidence.tune import tune
+from evidence.tune import settle
 
 RECIPE = "notebooks/07_classification.ipynb"
 SEEDS = (1, 2, 3, 4, 5)
-TUNING_SEED = 0
+TUNING_SEEDS = (0, 6, 7)  # the first tries the whole grid, the others what it leaves close together
 STEPS = 800
 VALIDATION = {"split": "validation", "scene_seed": 900}
 TEST = {"split": "test", "scene_seed": 950}
@@ -27,15 +27,26 @@ ATTEMPTS = {
     "summary added to every cell": {"kind": "pooled context, added"},
     "summary scales every cell": {"kind": "pooled context, scaling"},
     "convolution, longer": {"kind": "convolution", "steps": 4 * STEPS},
+    "four times as wide, longer": {"kind": "four times as wide", "steps": 4 * STEPS},
+    "eight times the pictures, longer": {"kind": "convolution", "steps": 4 * STEPS, "pictures": 96_000},
+    "eight times the pictures, 12 times the steps": {"kind": "convolution", "steps": 12 * STEPS, "pictures": 96_000},
     "squeeze-and-excitation, longer": {"kind": "squeeze-and-excitation", "steps": 4 * STEPS},
     "summary added, longer": {"kind": "pooled context, added", "steps": 4 * STEPS},
     "summary scales every cell, longer": {"kind": "pooled context, scaling", "steps": 4 * STEPS},
 }
 LONGER = ("MLP-Mixer", "CBAM", "attention")  # the others with the same patience, each with its own best settings
-SEVERAL = {"summary scales every cell, longer", "summary added, longer", "attention, longer"}  # with three seeds each
+SEVERAL = {  # with three seeds each
+    "summary scales every cell, longer",
+    "summary added, longer",
+    "convolution, longer",
+    "four times as wide, longer",
+    "eight times the pictures, longer",
+    "attention, longer",
+}
 
 # Relieved of one half of the task, who needs more steps, and who is stuck? Both get four times as many.
-PATIENCE = [("voted", "attention"), ("told", "convolution"), ("voted", "convolution")]
+PATIENCE = [(way, kind) for way in SHORTCUTS for kind in BOTH]
+PLAIN_TIMES = {4: SEEDS, 12: SEEDS[:3]}  # plain digits with so many times the steps: behind, or only slower?
 
 
 def plan(runs):
@@ -44,11 +55,12 @@ def plan(runs):
     Args:
         runs: those that are done; what was tuned is read from them.
     """
-    groups = [name(*one) for one in TUNED]
-    grid, best = tune(runs, groups, AXES, judged, bounds=BOUNDS, margin=standard_error, then=lambda run: -run["scores"]["loss"])
-    for task, kind in TUNED:
-        for setting in grid:
-            yield entry("tuning", name(task, kind), TUNING_SEED, setting, VALIDATION, task=task, kind=kind)
+    groups = {name(*one): one for one in TUNED}
+    how = {"bounds": BOUNDS, "margin": standard_error, "then": lambda run: -run["scores"]["loss"]}
+    trials, best = settle(runs, list(groups), AXES, judged, standard_error, TUNING_SEEDS, **how)
+    for group, seed, setting in trials:
+        task, kind = groups[group]
+        yield entry("tuning", group, seed, setting, VALIDATION, task=task, kind=kind)
     for seed in SEEDS:
         for task, kind in TUNED:
             yield entry("report", name(task, kind), seed, best[name(task, kind)], TEST, task=task, kind=kind)
@@ -63,6 +75,11 @@ def plan(runs):
         for seed in SEEDS:
             changes = {"task": task, "kind": kind, "steps": 4 * STEPS}
             yield entry("patience", f"{name(task, kind)}, longer", seed, best[name(task, kind)], TEST, **changes)
+    for times, seeds in PLAIN_TIMES.items():
+        for seed in seeds:
+            for kind in BOTH:
+                group, changes = f"plain: {kind}, {times} times the steps", {"kind": kind, "steps": times * STEPS}
+                yield entry("patience", group, seed, best[name("plain", kind)], TEST, task="plain", **changes)
     short = {"lr": 0.003, "weight_decay": 0.1}
     yield entry("check", name("search", "attention"), 1, short, TEST, task="search", kind="attention", steps=40)
 
@@ -87,7 +104,7 @@ def name(task, kind):
     return f"{task}: {kind}"
 
 
-def entry(part, group, seed, tuned, scenes, *, task, kind, steps=STEPS, depth=3):
+def entry(part, group, seed, tuned, scenes, *, task, kind, steps=STEPS, depth=3, **more):
     """One run as the record keeps it."""
-    settings = {"task": task, "kind": kind, "steps": steps, "depth": depth, **tuned, **scenes}
+    settings = {"task": task, "kind": kind, "steps": steps, "depth": depth, **more, **tuned, **scenes}
     return {"part": part, "group": group, "seed": seed, "settings": settings}

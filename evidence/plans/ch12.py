@@ -11,7 +11,7 @@ VALIDATION = {"split": "validation", "scene_seed": 900}
 TEST = {"split": "test", "scene_seed": 980}
 
 PLANTED = {"task": "planted", "scenes": 60, **TEST}
-# Chapter 7's settings for attention; its plan tuned them
+# Settings that chapter 7 found good for attention
 TRAINED = {"task": "trained", "scenes": 120, "steps": 800, "lr": 0.01, "weight_decay": 0.1, **TEST}
 # With even weights a network never compares. Chapter 7's summaries answer the cue after four times the steps, so it gets as many, and
 # settings of its own, which another kind of network's are not
