@@ -23,7 +23,7 @@ class Clips:
         masks, rival_masks: (n, T, H, W) bool, the visible pixels of the target and of the rival.
         centres, rival_centres: (n, T, 2) float32 px, x and y of their middles; covered or not.
         crossing: (n,) int64, the frame in which the two meet.
-        bounced: (n,) bool: whether each then went on with the other's velocity, instead of its own.
+        bounced: (n,) bool: whether each then went on along the other's line, instead of its own.
     """
 
     frames: np.ndarray
@@ -39,7 +39,7 @@ def clips(n, *, seed, rival, split="train", size=40, frames=16, digit_size=12.0,
     """n clips in which two digits meet, one covering the other, and part again.
 
     Both move at a steady pace, turn and grow or shrink a little; the camera pans. Where they meet they pass through each other, or
-    bounce: then they exchange velocities. To the eye, a passing and a bounce of two exact copies are the same clip.
+    bounce: then each goes on along the other's line. A passing and a bounce of two exact copies are the same film.
 
     Args:
         n: number of clips, at least 1.
@@ -131,11 +131,12 @@ def _paths(n, T, height, width, digit_size, crossing, bounced, rng):
     apart = np.pi * rng.uniform(1 / 3, 1, n) * rng.choice([-1, 1], n)  # from one direction to the other
     angle = np.stack([direction, direction + apart], 1)
     velocity = pace[..., None] * np.stack([np.cos(angle), np.sin(angle)], -1)  # (n, 2 digits, 2)
-    after = np.where(bounced[:, None, None], velocity[:, ::-1], velocity)
-    time = np.arange(T) - crossing[:, None]  # (n, T)
-    moved = np.where((time < 0)[..., None, None], velocity[:, None], after[:, None]) * time[..., None, None]
     offset = rng.uniform(-1, 1, (n, 2, 2))  # so that they need not cover each other wholly
-    return meeting[:, None, None] + offset[:, None] + moved + rng.uniform(-0.1, 0.1, moved.shape)
+    time = np.arange(T) - crossing[:, None]  # (n, T)
+    line = meeting[:, None, None] + offset[:, None] + velocity[:, None] * time[..., None, None]  # (n, T, 2 digits, 2)
+    swapped = bounced[:, None] & (time >= 0)  # each then goes on along the other's line
+    line = np.where(swapped[..., None, None], line[:, :, ::-1], line)
+    return line + rng.uniform(-0.1, 0.1, line.shape)
 
 
 def _sizes_and_turns(n, T, digit_size, rival, rng):

@@ -35,18 +35,27 @@ def test_they_meet_when_it_is_said_and_are_apart_before_and_after():
     assert set(made.crossing) == {6, 7, 8}
 
 
-def test_a_bounce_exchanges_velocities():
+def test_a_bounce_exchanges_lines():
     for bounces in (0, 1):
         made = clips(50, seed=3, rival="nothing", bounces=bounces)
         assert_array_equal(made.bounced, bool(bounces))
         at, c = np.arange(50), made.crossing
-        own = (made.centres[at, c] - made.centres[at, c - 5]) / 5
-        others = (made.rival_centres[at, c] - made.rival_centres[at, c - 5]) / 5
-        later = (made.centres[at, c + 5] - made.centres[at, c]) / 5
+        own = (made.centres[at, c - 1] - made.centres[at, c - 5]) / 4
+        others = (made.rival_centres[at, c - 1] - made.rival_centres[at, c - 5]) / 4
+        later = (made.centres[at, c + 5] - made.centres[at, c + 1]) / 4
         same = others if bounces else own
-        assert abs(later - same).max() < 0.1  # each place is up to 0.1 px off in each direction
+        assert abs(later - same).max() <= 0.1  # each place is up to 0.1 px off in each direction
         assert np.linalg.norm(own - others, axis=-1).min() > 0.5
     assert 0.3 < clips(200, seed=4, rival="class").bounced.mean() < 0.7
+
+
+def test_a_bounce_of_copies_is_the_same_film_as_a_passing():
+    passing, bounce = (clips(20, seed=6, rival="everything", bounces=share, noise=0.0) for share in (0, 1))
+    later = np.arange(16) >= passing.crossing[:, None]
+    for own, other in ((passing.centres, bounce.rival_centres), (passing.rival_centres, bounce.centres)):
+        assert abs(own - other)[later].max() <= 0.2  # each place is up to 0.1 px off in each direction
+    assert abs(passing.centres - bounce.centres)[later].max() > 5
+    assert abs(passing.frames - bounce.frames).mean() < 0.005
 
 
 def test_digits_stay_in_the_frame():
