@@ -244,12 +244,10 @@ def test_it_is_small_and_the_same_each_time(figure):
     assert repr(figure) == "Live model: Cued search, in your hands. Six digits and a yellow square: the network should answer 7"
 
 
-def test_a_model_shows_as_its_weights_do(figure):
-    model = chapter_model()
-    live.unpack(live.load("ch07"), model, skip=SKIPPED)
-    shown, saved = live.cued_search(model).to_html(), figure.to_html()
-    assert len(shown) == len(saved)  # to round what is rounded may move a scale by one unit, and with it a few letters
-    assert sum(one != other for one, other in zip(shown, saved, strict=True)) <= len(saved) / 1000
+def test_a_model_shows_as_its_weights_do():
+    model = live.unpack(live.load("ch07"), chapter_model(), skip=SKIPPED)
+    packed, _ = live.pack(model, skip=SKIPPED)
+    assert live.cued_search(model).to_html() == live.cued_search(packed).to_html()
 
 
 def chapter_model(**options):
