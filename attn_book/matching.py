@@ -48,14 +48,41 @@ def census(left, right, largest, window=5):
     Source: Zabih and Woodfill 1994, Non-parametric Local Transforms for Computing Visual Correspondence.
     """
     left, right, largest = _pair(left, right, largest)
-    window = check_whole("window", window, 3)
-    if window % 2 == 0:
-        raise ValueError(f"window must be odd, got {window}")
+    window = _odd(window)
     signs = [_darker_neighbours(picture.mean(0), window) for picture in (left, right)]
     costs = np.ones((*left.shape[1:], largest + 1), np.float32)
     for d in range(largest + 1):
         costs[:, d:, d] = (signs[0][..., d:] != signs[1][..., : left.shape[-1] - d]).mean(0)
     return costs
+
+
+def correlation(left, right, largest, window=5):
+    """Cost of every disparity: how unlike two squares are once each has mean 0 and length 1, which light and contrast do not change.
+
+    cost(i, j, d) = (1 - mean over the colours of the normalised correlation of the squares around left(i, j) and right(i, j - d)) / 2
+
+    Args:
+        left, right, largest: as in `absolute_differences`.
+        window: px, side of the squares, an odd number of at least 3; pixels beyond the edge repeat those at it.
+
+    Returns:
+        (H, W, largest + 1) float32 in [0, 1]; 1 where j - d is outside the picture.
+
+    Raises:
+        ValueError: as `absolute_differences`, or an even window.
+    """
+    left, right, largest = _pair(left, right, largest)
+    reach, width = _odd(window) // 2, left.shape[-1]
+    mean = lambda values: ndimage.uniform_filter(values, (1, window, window))[:, reach:-reach, reach:-reach]
+    left, right = (np.pad(one.astype(np.float64), ((0, 0), (reach,) * 2, (reach,) * 2), mode="edge") for one in (left, right))
+    means, squares = [mean(one) for one in (left, right)], [mean(one**2) for one in (left, right)]
+    spread = [np.sqrt(np.maximum(square - middle**2, 1e-6)) for square, middle in zip(squares, means, strict=True)]
+    costs = np.ones((*means[0].shape[1:], largest + 1), np.float32)
+    for d in range(largest + 1):
+        on, under = slice(d, None), slice(width - d)  # columns of the left picture, and of the right one
+        alike = mean(left[..., d:] * right[..., : right.shape[-1] - d]) - means[0][..., on] * means[1][..., under]
+        costs[:, d:, d] = (1 - (alike / (spread[0][..., on] * spread[1][..., under])).mean(0)) / 2
+    return np.clip(costs, 0, 1)
 
 
 def window_mean(costs, window):
@@ -129,23 +156,34 @@ def mirrored(left, right):
     return right[..., ::-1], left[..., ::-1]
 
 
-def left_right_check(disparity, other, tolerance=1.0):
-    """Whether the pixel that a left pixel is matched with is matched with it in turn.
+def left_right_gap(disparity, other):
+    """By how much a left pixel and the right pixel that it is matched with disagree.
 
     Args:
         disparity: (..., H, W) px, of the left pixels.
         other: (..., H, W) px, of the right pixels: the one in column j shows what the left shows in column j + other.
+
+    Returns:
+        (..., H, W) px, how far apart the two disparities are; infinite where the match is outside the picture.
+    """
+    disparity, other = as_array(disparity, "disparity"), as_array(other, "other")
+    width = disparity.shape[-1]
+    place = np.round(np.arange(width) - disparity).astype(np.int64)
+    back = np.take_along_axis(other, np.clip(place, 0, width - 1), -1)
+    return np.where((place >= 0) & (place < width), abs(disparity - back), np.inf)
+
+
+def left_right_check(disparity, other, tolerance=1.0):
+    """Whether the pixel that a left pixel is matched with is matched with it in turn.
+
+    Args:
+        disparity, other: as in `left_right_gap`.
         tolerance: px, by which the two may differ.
 
     Returns:
         (..., H, W) bool; False where the match is outside the picture.
     """
-    disparity, other = as_array(disparity, "disparity"), as_array(other, "other")
-    width = disparity.shape[-1]
-    place = np.round(np.arange(width) - disparity).astype(np.int64)
-    inside = (place >= 0) & (place < width)
-    back = np.take_along_axis(other, np.clip(place, 0, width - 1), -1)
-    return inside & (abs(disparity - back) <= tolerance)
+    return left_right_gap(disparity, other) <= tolerance
 
 
 def fill_from_behind(disparity, kept):
@@ -215,6 +253,12 @@ def _along(costs, shift, small, large):
         cheapest[:, :-1] = np.minimum(cheapest[:, :-1], before[:, 1:] + small)
         out[step] = costs[step] + cheapest - least
     return out
+
+
+def _odd(window):
+    if check_whole("window", window, 3) % 2 == 0:
+        raise ValueError(f"window must be odd, got {window}")
+    return window
 
 
 def _darker_neighbours(grey, window):

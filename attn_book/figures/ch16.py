@@ -226,22 +226,3 @@ def words_by_step(shares, vocabulary, written, *, least=0.05, size=None):
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return fig
-
-
-def kept_words(kept, names):
-    """A table: which words stay when something is done to one step.
-
-    Args:
-        kept: (steps, steps), the share of the words at each step (columns) that stays when this is done to another (rows).
-        names: A name for each step.
-    """
-    kept = as_array(kept, "kept")
-    fig, ax = plt.subplots(figsize=(5.0, 3.6))
-    draw_numbers(ax, kept, "{:.2f}", WEIGHTS)
-    ax.set_aspect("auto")
-    ax.set_xticks(range(len(names)), names)
-    ax.set_yticks(range(len(names)), names)
-    ax.set(xlabel="word", ylabel="step that looks evenly")
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    return fig

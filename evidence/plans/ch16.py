@@ -6,46 +6,54 @@ from evidence.tune import settle
 
 RECIPE = "drafts/16_beyond.ipynb"
 SEEDS = (1, 2, 3)
-MORE_SEEDS = (1, 2, 3, 4, 5)  # of what the chapter's conclusions stand on most
-TUNING_SEEDS = (0, 6, 7)  # the first tries the whole grid, the others what it leaves close together
+LONGER_SEEDS = (1, 2)
+TUNING_SEEDS = (0, 6)  # the first tries the whole grid, the other what it leaves close together
 VALIDATION = {"split": "validation", "scene_seed": 900}
 TEST = {"split": "test", "scene_seed": 950}
 
-STEPS = {"stereo": 600, "tracking": 400, "words": 1_200}
+STEPS = {"stereo": 250, "tracking": 400, "words": 1_000}
+TUNING_STEPS = STEPS | {"stereo": 150, "words": 500}  # after which learning rates are chosen
 BEFORE, AFTER = 1_000, 200  # steps without labels, and then with 100
-LR, WIDE_LR = (0.002, 0.005, 0.0125), (0.001, 0.002, 0.004)
+LR, WIDE_LR, WORD_LR = (0.002, 0.005, 0.0125), (0.001, 0.002, 0.004), (0.002, 0.004, 0.008)
 
 MATCHERS = ("one step", "without the key", "further layers", "wider", "norm over the picture", "no matching")
-CLASSICAL = [(kind, way) for kind in ("differences", "census, 5", "census, 7") for way in ("blocks", "paths")]
+CLASSICAL = [
+    *((kind, way) for kind in ("differences", "census, 5", "census, 7") for way in ("blocks", "paths")),
+    ("correlation", "blocks"),  # of whole blocks, of any size; and of small ones, which paths bring to agree
+    ("correlation, 5", "paths"),
+    ("correlation, 7", "paths"),
+]
 
-FOLLOWERS = ("trained", "trained, without place")
-TEMPLATES = ("difference, pace", "difference, still", "correlation, pace", "correlation, still")
-TEMPLATE = {"update": (0.0, 0.1, 0.3), "radius": (4.0, 8.0, 16.0)}
-PATCHES = {"sharpness": (100.0, 300.0, 900.0), "place": (0.0, 4.0, 16.0)}
+MEMORY = {"sharpness": (100.0, 300.0, 900.0), "place": (0.0, 4.0, 16.0)}
+PATCHES = MEMORY | {"side": (6, 10, 14)}  # px; the trained network sees 14
+PACED = {"sharpness": MEMORY["sharpness"], "radius": (4.0, 8.0, 16.0)}  # their side and place are those without a pace
+TEMPLATES = ("difference, pace", "difference, still", "correlation, pace")
+TEMPLATE = {"update": (0.0, 0.1, 0.3), "radius": (4.0, 8.0, 16.0), "side": (7, 11, 15)}
+# A patch of 20 px is half a frame, one of 4 two cells; a template of 15 holds any digit
+EDGES = {"place": 0.0, "update": 0.0}
+PATCH_EDGES, TEMPLATE_EDGES = EDGES | {"side": (4, 20)}, EDGES | {"side": 15}
 
-PRETRAINED = ("attention", "blanked", "convolution", "no mixing")
-PRETRAINING = {"lr": WIDE_LR, "share": (0.5, 0.75, 0.9)}
-NOISE = "attention, on noise"  # pre-trained as attention is
-BATCH_NORM = "convolution, batch norm"
-SHOWN_SHARES = ("attention", "convolution")
+CHOOSE_SHARE = ("attention", "convolution")
 SHARES = (0.25, 0.5, 0.75, 0.9)
-FROM_SCRATCH = ("attention", "convolution", BATCH_NORM)  # as many steps as both trainings together
-NOTHING = {"lr": 0.0, "share": 0.0}  # is pre-trained
+AS_ATTENTION = ("blanked", "no mixing", "attention, on noise")  # of the share that is best for attention, at rates of their own
+PRETRAINED = (*CHOOSE_SHARE, *AS_ATTENTION)
+FROM_SCRATCH = ("attention", "convolution", "convolution, batch norm")
+SCRATCH_STEPS = (AFTER, 600, BEFORE + AFTER)  # to choose from; no more than both trainings together
+TUNE_LR = WORD_LR
+NOTHING = {"steps": 0, "lr": 0.0, "share": 0.0}  # is learned without labels
+DRAWS = 3  # of 100 labels, in each run of the report
 
-WRITERS = ("decoder", "last word", "at once", "pooled", "recurrent", "classifier", "at once, free", "classifier, free")
+WRITERS = ("decoder", "last word", "at once", "pooled", "recurrent", "classifier", "convolutions")
+WRITERS += ("at once, free", "classifier, free", "convolutions, free")
 LOOKING = ("decoder", "recurrent")
 ONE_ORDER = ("decoder", "at once", "classifier")
 
-LONGER = {  # so many times the steps, with the settings that were best for the short run, at the first of the seeds
-    "stereo: one step": 4,
-    "stereo: further layers": 4,
+LONGER = {  # so many times the steps, with the settings that were best for the short run
+    **{f"stereo: {kind}": 4 for kind in ("one step", "further layers", "wider", "no matching")},
     "tracking: trained": 4,
-    "words: decoder": 3,
-    "words: classifier": 3,
-    "words: classifier, free": 3,
-    "labels: attention": 3,
-    "labels: convolution": 3,
+    **{f"labels: {kind}": 3 for kind in CHOOSE_SHARE},
     **{f"labels: {kind}, from scratch": 3 for kind in FROM_SCRATCH},
+    **{f"words: {kind}": 3 for kind in ("decoder", *WRITERS[-3:])},
 }
 SCENES = 1_000  # on which writers and readers of digits are chosen
 
@@ -62,7 +70,7 @@ def plan(runs):
 
 def stereo(runs):
     """Networks that match, and what needs no training."""
-    groups = {f"stereo: {kind}": {"task": "stereo", "kind": kind, "steps": STEPS["stereo"]} for kind in MATCHERS}
+    groups = {f"stereo: {kind}": {"task": "stereo", "kind": kind} for kind in MATCHERS}
     best = yield from tuned(runs, groups, {"lr": LR}, off_by_one, a_tenth)
     yield from reported(best)
     for seed in SEEDS:
@@ -75,17 +83,16 @@ def stereo(runs):
 
 
 def tracking(runs):
-    """Memories, trained or not, and templates."""
-    best = {}
-    for task, kinds, axes, bounds in (
-        ("tracking", FOLLOWERS, {"lr": LR}, {}),
-        ("rival", TEMPLATES, TEMPLATE, {"update": 0.0}),
-        ("patches", ("patches, soft", "patches, nearest"), PATCHES, {"place": 0.0}),
-    ):
-        steps = {"steps": STEPS[task]} if task in STEPS else {}
-        plain = lambda kind: kind.removeprefix("patches, ").removeprefix("trained, ")
-        groups = {f"tracking: {kind}": {"task": task, "kind": plain(kind)} | steps for kind in kinds}
-        best |= yield from tuned(runs, groups, axes, on_target, some_clips, bounds)
+    """Memories, trained or not, with a pace or without, and templates."""
+    how = lambda task, **more: {"task": task} | more
+    tune = lambda groups, axes, bounds: tuned(runs, groups, axes, on_target, some_clips, bounds)
+    best = yield from tune({"tracking: trained": how("tracking")}, {"lr": LR}, {})
+    best |= yield from tune({"tracking: untrained": how("tracking", steps=0)}, MEMORY, EDGES)
+    best |= yield from tune({"tracking: patches": how("patches")}, PATCHES, PATCH_EDGES)
+    found = {name: best["tracking: patches"][1][name] for name in ("side", "place")}
+    best |= yield from tune({"tracking: patches, pace": how("patches", **found)}, PACED, {})
+    templates = {f"tracking: {kind}": how("rival", kind=kind) for kind in TEMPLATES}
+    best |= yield from tune(templates, TEMPLATE, TEMPLATE_EDGES)
     yield from reported(best)
     for seed in SEEDS:
         yield entry("untrained", "tracking: steady pace", seed, {"task": "rival", "kind": "steady pace"}, TEST)
@@ -93,68 +100,87 @@ def tracking(runs):
 
 def labels(runs):
     """Networks that learn without labels, then with 100; and networks that never saw a picture without one."""
-    both, none = {"steps": BEFORE, "tune_steps": AFTER}, {"tune_lr": 0.0, "tune_steps": 0}
-    before = {f"before: {kind}": label(kind) | {"steps": BEFORE} | none for kind in PRETRAINED}
-    pretrained = yield from tuned(runs, before, PRETRAINING, probe, few_scenes, {"share": 0.9})
-    found = {kind: settings for (_, settings), kind in zip(pretrained.values(), PRETRAINED, strict=True)}
-    found[NOISE] = found["attention"]
-    ways = {f"labels: {kind}": label(kind) | both | settings for kind, settings in found.items()}
-    scratch = {"steps": 0, "tune_steps": BEFORE + AFTER}
-    ways |= {f"labels: {kind}, from scratch": label(kind) | scratch | NOTHING for kind in FROM_SCRATCH}
-    best = yield from tuned(runs, ways, {"tune_lr": (0.0005, *WIDE_LR)}, fine_tuned, few_scenes)
-    yield from reported(best, MORE_SEEDS)
-    photographs = ("attention", "convolution", *(f"{kind}, from scratch" for kind in FROM_SCRATCH))
+    both, tint = {"steps": BEFORE, "tune_steps": AFTER}, {"background": "tint"}
+    before = {f"before: {kind}": {"task": "before", "kind": kind} | both | tint for kind in PRETRAINED}
+    free = {group: how for group, how in before.items() if how["kind"] in CHOOSE_SHARE}
+    pretrained = yield from tuned(runs, free, {"lr": WIDE_LR, "share": SHARES}, fine_tuned, few_scenes, {"share": 0.9})
+    share = {"share": pretrained["before: attention"][1]["share"]}
+    bound = {group: how | share for group, how in before.items() if group not in free}
+    pretrained |= yield from tuned(runs, bound, {"lr": WIDE_LR}, fine_tuned, few_scenes)
+    rates = {how["kind"]: {name: (how | best)[name] for name in ("lr", "share")} for how, best in pretrained.values()}
+
+    label = lambda kind: {"task": "labels", "kind": kind, "draws": 1} | tint
+    ways = {f"labels: {kind}": label(kind) | both | rates[kind] for kind in PRETRAINED}
+    best = yield from tuned(runs, ways, {"tune_lr": TUNE_LR}, fine_tuned, few_scenes)
+    scratch = {f"labels: {kind}, from scratch": label(kind) | NOTHING for kind in FROM_SCRATCH}
+    axes, bounds = {"tune_lr": TUNE_LR, "tune_steps": SCRATCH_STEPS}, {"tune_steps": SCRATCH_STEPS[-1]}
+    best |= yield from tuned(runs, scratch, axes, fine_tuned, few_scenes, bounds)
+    yield from reported({group: (how | {"draws": DRAWS}, setting) for group, (how, setting) in best.items()}, {"draws": 2})
+    how, setting = best["labels: attention"]
+    for share in SHARES:
+        if share != how["share"]:  # that one is in the report
+            rate = {"lr": best_rate(runs, "before: attention", share) if how["share"] else None}
+            other = how | setting | rate | {"share": share, "draws": DRAWS}
+            for seed in SEEDS:
+                yield entry("shares", f"labels: attention, {share:.2f} hidden", seed, other, TEST)
+    unused = NOTHING | {"tune_lr": 0.0, "tune_steps": 0}
     for seed in SEEDS:
-        for kind in photographs:
-            how, after = best[f"labels: {kind}"]
-            yield entry("report", f"photographs: {kind}", seed, how | after | {"background": "photo"}, TEST)
-        for kind in SHOWN_SHARES:
-            how, after = best[f"labels: {kind}"]
-            for share in SHARES:
-                yield entry("shares", f"labels: {kind}, {share:.2f} hidden", seed, how | after | {"share": share}, TEST)
-    for seed in MORE_SEEDS:
-        yield entry("report", "labels: pixels", seed, label("pixels") | {"steps": 0} | NOTHING | none, TEST)
+        yield entry("report", "labels: pixels", seed, label("pixels") | unused, TEST)
     short = label("attention") | {"steps": 10, "lr": 0.002, "share": 0.75, "tune_lr": 0.001, "tune_steps": 5}
     yield entry("check", "labels: attention", 1, short, TEST)
 
 
 def words(runs):
     """Networks that write captions."""
-    how = {"task": "words", "order": "either", "steps": STEPS["words"], "looks": False}
+    how = {"task": "words", "order": "either", "looks": False}
     groups = {f"words: {kind}": how | {"kind": kind} for kind in WRITERS}
-    best = yield from tuned(runs, groups, {"lr": WIDE_LR}, exact, few_scenes)
-    looking = {group: (how | {"looks": how["kind"] in LOOKING}, rate) for group, (how, rate) in best.items()}
-    yield from reported(looking)
+    groups |= {f"words: {kind}, one order": how | {"kind": kind, "order": "one"} for kind in ONE_ORDER}
+    best = yield from tuned(runs, groups, {"lr": WORD_LR}, exact, few_scenes)
+    looks = lambda how: how | {"looks": how["kind"] in LOOKING and how["order"] == "either"}
+    yield from reported({group: (looks(how), rate) for group, (how, rate) in best.items()})
+    untrained = groups["words: decoder"] | {"lr": 0.0, "steps": 0, "looks": True}
     for seed in SEEDS:
-        for kind in ONE_ORDER:
-            how, rate = best[f"words: {kind}"]
-            yield entry("report", f"words: {kind}, one order", seed, how | rate | {"order": "one"}, TEST)
-        untrained = groups["words: decoder"] | {"lr": 0.0, "steps": 0, "looks": True}
         yield entry("report", "words: decoder, untrained", seed, untrained, TEST)
-    yield entry("check", "words: decoder", 1, groups["words: decoder"] | {"lr": 0.002, "steps": 10, "looks": True}, TEST)
+    yield entry("check", "words: decoder", 1, untrained | {"lr": 0.002, "steps": 10}, TEST)
 
 
 def tuned(runs, groups, axes, score, near, bounds=None):
     """The runs that tune these groups on one grid; returns {group: (what it is, its best setting)}."""
     trials, best = settle(runs, list(groups), axes, score, near, TUNING_SEEDS, bounds=bounds)
     for group, seed, setting in trials:
-        yield entry("tuning", group, seed, groups[group] | setting, VALIDATION)
-    return {group: (how, best[group]) for group, how in groups.items()}
+        how = groups[group]
+        yield entry("tuning", group, seed, steps_of(how, TUNING_STEPS) | how | setting, VALIDATION)
+    return {group: (steps_of(how, STEPS) | how, best[group]) for group, how in groups.items()}
 
 
-def reported(best, seeds=SEEDS):
+def steps_of(how, steps):
+    """{"steps": …} of a task that has one number of them."""
+    return {"steps": steps[how["task"]]} if how["task"] in steps else {}
+
+
+def reported(best, if_longer=None):
     """The runs that the chapter reports, and those that go on for longer."""
     for group, (how, setting) in best.items():
-        for seed in seeds:
-            yield entry("report", group, seed, how | setting, TEST)
+        short = how | setting
+        for seed in SEEDS:
+            yield entry("report", group, seed, short, TEST)
         if times := LONGER.get(group):
-            longer = {name: times * how[name] for name in ("steps", "tune_steps") if name in how}
-            yield entry("longer", f"{group}, longer", SEEDS[0], how | setting | longer, TEST)
+            steps = {name: short[name] and times * short[name] for name in ("steps", "tune_steps") if name in short}
+            for seed in LONGER_SEEDS:
+                yield entry("longer", f"{group}, longer", seed, short | (if_longer or {}) | steps, TEST)
 
 
-def label(kind):
-    """What the runs of one network of "labels" share."""
-    return {"task": "labels", "kind": kind, "background": "tint"}
+def best_rate(runs, group, share):
+    """The learning rate without labels that was best for one share of hidden patches, at the first seed of the tuning."""
+    tried = [
+        run
+        for run in runs
+        if run["part"] == "tuning"
+        and (run["group"], run["seed"]) == (group, TUNING_SEEDS[0])
+        and run["settings"]["share"] == share
+        and "diverged" not in run["scores"]
+    ]
+    return max(tried, key=fine_tuned)["settings"]["lr"]
 
 
 def entry(part, group, seed, how, scenes):
@@ -168,13 +194,9 @@ def off_by_one(run):
 
 
 def on_target(run):
-    """Of the frames after the meeting; a trained memory is tuned as the chapter uses it, with two frames told and one target."""
+    """Of the frames after the meeting; a network is tuned as the chapter uses it, with two frames told and one target."""
     scores = run["scores"]
     return scores.get("first and three latest, focused: after", scores.get("after"))
-
-
-def probe(run):
-    return run["scores"]["probe"]
 
 
 def fine_tuned(run):
@@ -191,10 +213,10 @@ def a_tenth(score):
 
 
 def some_clips(share):
-    """One standard error of a share of the clips, forty for each kind of rival."""
-    return math.sqrt(max(share * (1 - share), 0) / 200)
+    """One standard error of a share of the clips, sixteen for each kind of rival."""
+    return math.sqrt(max(share * (1 - share), 0) / 80)
 
 
 def few_scenes(share):
-    """Two standard errors of a share of the scenes."""
-    return 2 * math.sqrt(max(share * (1 - share), 0) / SCENES)
+    """One standard error of a share of the scenes."""
+    return math.sqrt(max(share * (1 - share), 0) / SCENES)

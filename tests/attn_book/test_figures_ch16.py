@@ -110,9 +110,3 @@ def test_words_of_little_probability_are_left_out():
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["red", "blue"]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["red", "blue"]
     assert [text.get_text() for text in ax.texts] == ["0.50", "0.00", "0.48", "1.00"]
-
-
-def test_kept_words_name_rows_and_columns():
-    ax = ch16.kept_words([[0.25, 1.0], [0.5, 0.75]], ["colour", "digit"]).axes[0]
-    assert [text.get_text() for text in ax.texts] == ["0.25", "1.00", "0.50", "0.75"]
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["colour", "digit"]

@@ -43,7 +43,21 @@ def test_census_by_hand_and_blind_to_light():
     assert_array_equal(matching.census(left, 0.3 * left + 0.2, 1, window=3), costs)
 
 
-@pytest.mark.parametrize("cost", [matching.absolute_differences, matching.census])
+def test_correlation_by_hand_and_blind_to_light():
+    rng = np.random.default_rng(2)
+    left, right = rng.random((2, 3, 6, 9))
+    costs = matching.correlation(left, right, 3, window=3)
+    wide = np.pad(left, ((0, 0), (1, 1), (1, 1)), mode="edge"), np.pad(right, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    for i, j, d in ((2, 4, 3), (0, 0, 0), (5, 8, 2), (3, 3, 3)):  # a square in the padded picture begins at (i, j)
+        pairs = zip(wide[0][:, i : i + 3, j : j + 3], wide[1][:, i : i + 3, j - d : j - d + 3], strict=True)
+        alike = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in pairs]
+        assert_allclose(costs[i, j, d], (1 - np.mean(alike)) / 2, rtol=1e-3)
+    assert_array_equal(costs[:, 1, 2:], 1)
+    lighter = left * np.array([0.5, 0.8, 0.3])[:, None, None] + 0.1  # each colour by itself
+    assert_allclose(matching.correlation(lighter, right, 3, window=3), costs, atol=1e-3)
+
+
+@pytest.mark.parametrize("cost", [matching.absolute_differences, matching.census, matching.correlation])
 def test_what_is_planted_is_found(pair, cost):
     left, right, disparity = pair
     found = matching.best_disparity(cost(left, right, 8))
@@ -106,6 +120,8 @@ def test_the_check_by_hand():
     assert_array_equal(matching.left_right_check(disparity, other), [[True, True, True, False, True]])
     assert_array_equal(matching.left_right_check(disparity, other, 0.5), [[False, True, True, False, True]])
     assert not matching.left_right_check(np.array([[5.0, 0.0]]), np.zeros((1, 2)))[0, 0]  # outside
+    assert_allclose(matching.left_right_gap(disparity, other), [[1, 0, 0, 2, 0.4]])
+    assert_array_equal(matching.left_right_gap(np.array([[5.0, 0.0]]), np.zeros((1, 2))), [[np.inf, 0]])
 
 
 def test_in_a_mirror_right_is_left(pair):
@@ -155,6 +171,7 @@ PICTURE = np.zeros((3, 4, 9))
         (lambda: matching.absolute_differences(PICTURE, PICTURE[:, :3], 2), r"left and right must be \(3, H, W\) both, got"),
         (lambda: matching.absolute_differences(PICTURE, PICTURE, 9), "largest must be a whole number from 0 to 8, got 9"),
         (lambda: matching.census(PICTURE, PICTURE, 2, window=4), "window must be odd, got 4"),
+        (lambda: matching.correlation(PICTURE, PICTURE, 2, window=4), "window must be odd, got 4"),
         (lambda: matching.semi_global(np.zeros((2, 2, 2)), -1, 1), "small must be a number of at least 0, got -1"),
         (lambda: matching.semi_global(np.zeros((2, 2, 2)), 2, 1), "large must be a number of at least 2, got 1"),
         (lambda: matching.window_mean(np.zeros((2, 2, 2)), 0), "window must be a whole number of at least 1, got 0"),

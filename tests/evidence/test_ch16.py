@@ -1,6 +1,7 @@
 """Chapter 16's recipe: what would make its comparisons unfair, tried without training."""
 
 import math
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -116,6 +117,50 @@ def test_judging_a_perfect_map(chapter):
     assert {f"off at {share:.2f}" for share in chapter.COVERAGES} <= scores.keys()
 
 
+def test_key_and_check_are_compared_at_one_price(chapter):
+    rng = np.random.default_rng(0)
+    truth, visible = np.full((1, 40, 50), 3.0), rng.random((1, 40, 50)) < 0.8
+    seen = truth + rng.normal(0, 0.8, truth.shape) * np.where(visible, 1, 3)
+    unmatched = rng.random(truth.shape) * np.where(visible, 1, 2)
+    scores = chapter.judge(StereoPairs(None, None, truth, visible), seen, truth, None, unmatched, 0.9)
+    assert scores["as dear, visible kept"] == pytest.approx(scores["checked, visible kept"], abs=0.002)
+    assert_allclose(scores["named, visible kept"], (unmatched <= 0.9)[visible].mean())
+    assert 0.6 < scores["named, area"] < 0.9 and 0.6 < scores["checked, area"] < 0.9
+    alarms, hits = unmatched[visible], unmatched[~visible]
+    assert scores["named, area"] == pytest.approx((hits[:, None] > alarms).mean())
+
+
+def test_the_price_of_the_key_is_set_on_validation_pairs(chapter):
+    asked = []
+
+    def look(pairs):
+        asked.append(pairs)
+        seen = np.nan_to_num(pairs.disparity)
+        by_right = np.where(np.arange(96) < 48, -9.0, np.take_along_axis(seen, np.arange(96)[None, None], -1))
+        return seen, by_right, None, np.random.default_rng(0).random(seen.shape)
+
+    threshold = chapter.same_price(look, 801, n=3)
+    (pairs,) = asked
+    assert_array_equal(pairs.left, stereo_pairs(3, seed=801, split="validation", largest=24).left)
+    seen, by_right, _, unmatched = look(pairs)
+    kept = matching.left_right_check(seen, by_right)[pairs.visible].mean()
+    assert_allclose((unmatched <= threshold)[pairs.visible].mean(), kept, atol=0.001)
+
+
+def test_what_lies_at_an_end_is_told_unless_the_end_is_one_by_nature(chapter):
+    at_end = lambda how, options: chapter.as_scores(how, options)["at an end"]
+    assert [at_end(reach, chapter.REACHES) for reach in (0, 1, 7, 15)] == [0, 0, 0, 1]
+    prices = [(0.03, 4), (0.3, 1), (1.0, 2), (3.0, 4), (0.3, 8)]
+    assert [at_end(how, chapter.PRICES) for how in prices] == [1, 0, 0, 1, 1]
+
+
+def test_correlation_compares_whole_blocks(chapter):
+    pair = stereo_pairs(1, seed=4, size=(16, 64))
+    costs = chapter.classical_costs("correlation")(pair.left[0], pair.right[0])
+    whole = matching.correlation(pair.left[0], pair.right[0], 24, window=7)
+    assert_array_equal(chapter.agree(costs, 3), matching.best_disparity(whole))
+
+
 def test_the_real_pair_is_looked_at_in_the_report_alone(chapter, monkeypatch):
     monkeypatch.setattr(chapter, "stereo_pairs", lambda n, **how: stereo_pairs(2, **how))
     look = lambda pairs: (np.nan_to_num(pairs.disparity), np.nan_to_num(pairs.disparity))
@@ -132,6 +177,22 @@ def test_a_perfect_memory_keeps_the_mask_and_what_is_not_held_is_not_asked(chapt
     assert_close(chapter.propagate(tokens, two, first=1, latest=0)[:, 2:], torch.zeros(1, 3, 400))
     assert_close(chapter.propagate(tokens, two, first=0, latest=1)[:, 2:], torch.ones(1, 3, 400))
     assert_close(chapter.propagate(tokens, two, first=1, latest=1)[:, 2], torch.full((1, 400), 0.5))
+
+
+def test_with_a_pace_a_mask_is_kept_where_the_target_should_be(chapter):
+    blob = lambda x, y: ((chapter.CENTRES - torch.tensor([x, y])).norm(dim=-1) < 2.5).float()[None]
+    before, last = blob(9.0, 9.0), blob(13.0, 9.0)
+    near = chapter.near_expected([before, last], 4.0)
+    assert_close(near[0], (chapter.CENTRES - torch.tensor([17.0, 9.0])).norm(dim=-1) <= 4)
+    assert chapter.near_expected([blob(33.0, 9.0), blob(39.0, 9.0)], 4.0)[0, 4 * 20 + 19]  # no further than the edge
+    given = torch.stack([before, last], 1)
+    everywhere = torch.zeros(1, 4, 400, 8)  # tokens all alike: even weights
+    third, fourth = chapter.propagate(everywhere, given, focus=True, radius=4.0)[0, 2:]
+    assert (third > 0).any() and not third[~near[0]].any()
+    assert_close(chapter.middle(third[None]), torch.tensor([[17.0, 9.0]]))
+    assert_close(chapter.middle(fourth[None]), torch.tensor([[21.0, 9.0]]))
+    dark = chapter.propagate(everywhere, torch.cat([given, torch.zeros(1, 1, 400)], 1), focus=True, radius=4.0)
+    assert dark.isfinite().all()
 
 
 def test_the_middle_of_a_mask_is_that_of_its_brighter_blob(chapter):
@@ -155,6 +216,13 @@ def test_patches_have_length_one_and_place_adds_to_the_score(chapter):
     alone = 100 * seen[0, 0] @ seen[0, 1].T
     assert_close((dots - alone).diagonal(), torch.full((400,), 4.0), rtol=1e-3, atol=1e-3)
     assert (dots - alone).max() <= 4.001
+    for side in (10, 14):
+        wide = chapter.patches(frames, float(side))  # as a widened grid has it
+        assert wide.shape == (1, 2, 400, 3 * side**2 + 1)
+        assert_close(wide.norm(dim=-1), torch.ones(1, 2, 400))
+        reach = side // 2 - 1  # before the cell's first pixel
+        own = frames[0, 1, :, 12 - reach : 14 + reach, 22 - reach : 24 + reach] - 0.4
+        assert_close(wide[0, 1, 6 * 20 + 11, : 3 * side**2], own.flatten() / (0.6 * (3 * side**2) ** 0.5))
     unfolded = frames[0, 1, :, 10:16, 20:26] - 0.4  # the cell in row 6, column 11 begins at pixel (12, 22)
     assert_close(seen[0, 1, 6 * 20 + 11, :108], unfolded.flatten() / (0.6 * 108**0.5))
 
@@ -168,14 +236,27 @@ def test_cells_share_a_mask(chapter):
 
 def test_a_tracker_is_judged_on_every_kind_of_rival(chapter):
     right = lambda frames, masks, centres: centres
-    scores = chapter.score_tracker(right, "validation", 9, n=6)
-    assert scores["after"] == 1
+    scores = chapter.score_tracker(right, "validation", 9)
+    assert scores["after"] == scores["after, no copies"] == 1
     assert all(scores[f"{rival}: on target"] == 1 for rival in chapter.RIVALS)
     assert_array_equal([scores[f"{rival}, bouncing: on rival"] for rival in chapter.RIVALS], 0)
 
 
+def test_the_untrained_follower_is_the_trained_one_before_its_first_step(chapter):
+    (untrained, loss), frames = chapter.learn_follower(3, 0, 0.0), torch.rand(1, 2, 3, 40, 40)
+    assert loss is None
+    sharpness, place = untrained.log_sharpness.exp(), untrained.log_place.exp()
+    by_hand = chapter.with_places(untrained.features(frames), sharpness, place)
+    assert_close(by_hand, untrained(frames))
+    learned = chapter.training_clips(5, 2)
+    again = chapter.clips_data(40, 1005, "train", "colour")
+    assert list(learned) == list(chapter.RIVALS[:4])
+    assert_close(learned["colour"][0], again[0][:2])
+
+
 def test_encoders_and_writers_have_as_many_parameters(chapter):
     encoders = [count_parameters(chapter.build(kind, 0)[0]) for kind in ch16.PRETRAINED]
+    assert not any("block." in name for name, _ in chapter.writer("convolutions", 0).named_parameters())
     writers = [count_parameters(chapter.writer(kind, 0)) for kind in ch16.WRITERS]
     assert max(encoders) / min(encoders) < 1.05 and max(writers) / min(writers) < 1.05
 
@@ -222,6 +303,22 @@ def test_noise_is_all_that_the_control_is_shown(chapter, monkeypatch):
     assert beside[0] < 1 and beside[1] > 1.3  # of independent numbers √2
 
 
+def test_fine_tuning_is_the_mean_over_draws_of_labels(chapter, monkeypatch):
+    drawn = []
+    one_digit = chapter.one_digit
+
+    def noted(n, seed, *how):
+        drawn.append(seed)
+        return one_digit(n, seed, *how)
+
+    monkeypatch.setattr(chapter, "one_digit", noted)
+    test, net = one_digit(60, 900, "validation", "tint"), chapter.build("attention", 0)[0]
+    find = lambda draws: chapter.tuned(net, 4, test, "tint", lr=0.001, steps=2.0, draws=draws)
+    one, three = find(1), find(3)
+    assert drawn == [5400, 5400, 5401, 5402] and one.keys() == three.keys() == {"tuned", "tuned, train"}
+    assert all(0 <= value <= 1 for value in three.values()) and one != three
+
+
 def test_each_picture_is_moved_whole(chapter):
     torch.manual_seed(0)
     images = torch.zeros(200, 1, chapter.SIDE, chapter.SIDE)
@@ -263,3 +360,41 @@ def test_whoever_is_free_to_choose_pays_for_the_nearer_of_two_captions(chapter):
     assert_close(loss(captions, others), loss(others, captions))
     assert_close(loss(captions, others), F.cross_entropy(logits[:1].flatten(0, 1), captions[0]))
     assert chapter.word_loss(lambda images, given: logits, None, captions) > 3
+
+
+def test_a_hidden_digit_is_seen_by_no_step_of_its_word_and_nothing_else_changes(chapter):
+    places = torch.zeros(2, 49, dtype=torch.bool)
+    places[:, 5:9] = True
+    weights = torch.rand(2, 2, 5, 49).softmax(-1)
+    edit = chapter.hide(3, places)
+    assert edit("blocks.0.attention", weights) is None
+    edited = edit("blocks.0.cross", weights)
+    assert (edited[:, :, 3, 5:9] == 0).all()
+    assert_close(edited.sum(-1), torch.ones(2, 2, 5))
+    assert_close(edited[:, :, [0, 1, 2, 4]], weights[:, :, [0, 1, 2, 4]])
+    assert_close(edited[:, :, 3, 9] / edited[:, :, 3, 40], weights[:, :, 3, 9] / weights[:, :, 3, 40])
+
+
+def test_what_is_lost_is_that_of_the_own_digit_where_words_are_read_from_it(chapter, monkeypatch):
+    """A decoder all of whose weight lies on a word's own digit loses the word with that digit alone."""
+    regions = chapter.told(500, 950, "test", "test", held=1)[2]
+    own = torch.from_numpy(chapter.to_patches(regions.numpy(), 4)).flatten(2).float()
+    edits = []
+
+    def oracle(images, captions):
+        weights = (own / own.sum(-1, keepdim=True).clamp(min=1))[:, None]  # (n, 1, 5, 49)
+        for edit in edits:
+            weights = edit("blocks.0.cross", weights)
+        return 12 * (weights[:, 0] * own).sum(-1)[..., None] * F.one_hot(captions, chapter.WORDS)
+
+    @contextmanager
+    def edited(model, edit):
+        edits[:] = [edit]
+        yield
+        edits.clear()
+
+    monkeypatch.setattr(chapter, "edit_attention", edited)
+    scores = chapter.lost_words(oracle, 1, "test", 950)
+    assert scores["probability"] > 0.99
+    assert scores["lost, own"] > 0.7 and abs(scores["lost, the other digit"]) < 0.02
+    assert abs(scores["lost, another scene"]) < 0.02 and scores["hidden places, own"] > 2
