@@ -36,6 +36,9 @@ MORE = 100  # steps of healing; small networks get them in one training
 # teacher's answers counted; then its teacher's training as well (400 of 225 ms).
 AS_LONG, WITH_TEACHER = 1_600, 5_000
 PATIENT = 4
+HALF = (
+    ", half the rate"  # its best rate was found by one seed, beside rates at which nothing is learned: others may stumble there
+)
 
 
 def plan(runs):
@@ -62,6 +65,8 @@ def plan(runs):
             if kind != "whole":
                 yield entry("small", kind, seed, "alone", best[kind], TEST, best)
             yield entry("small", f"{kind}, {STEPS + MORE} steps", seed, "alone", best[kind], TEST, best, steps=STEPS + MORE)
+        slower = None if best[MATCHED]["lr"] is None else {"lr": best[MATCHED]["lr"] / 2}
+        yield entry("small", MATCHED + HALF, seed, "alone", slower or best[MATCHED], TEST, best)
         quick = "taught by the convolution, longer"  # as many steps as the student alone has, and hardly fewer seconds
         yield entry("longer", quick, seed, "taught", best["taught by the convolution"], TEST, best, steps=AS_LONG)
     for seed in FEWER:
@@ -78,7 +83,7 @@ def plan(runs):
 def entry(part, group, seed, task, tuned, scans, best, *, steps=STEPS, what="all"):
     """One run as the record keeps it."""
     settings = {"task": task, "steps": steps}
-    kind = group.removesuffix(", longer").removesuffix(", as long").removesuffix(f", {STEPS + MORE} steps")
+    kind = group.removesuffix(", longer").removesuffix(", as long").removesuffix(f", {STEPS + MORE} steps").removesuffix(HALF)
     if task == "left out":
         settings |= {"lr": best["whole"]["lr"], "what": group.removeprefix("healed ") if part == "tuning" else what}
     elif task == "taught":  # a teacher learns for as many steps as its student
