@@ -66,13 +66,15 @@ def correlation(left, right, largest, window=5):
         window: px, side of the squares, an odd number of at least 3; pixels beyond the edge repeat those at it.
 
     Returns:
-        (H, W, largest + 1) float32 in [0, 1]; 1 where j - d is outside the picture.
+        (H, W, largest + 1) float32 in [0, 1]; 1 where j - d is outside the picture. Squares of one colour, with a standard deviation
+        below a thousandth, correlate with nothing.
 
     Raises:
         ValueError: as `absolute_differences`, or an even window.
     """
     left, right, largest = _pair(left, right, largest)
-    reach, width = _odd(window) // 2, left.shape[-1]
+    window = _odd(window)
+    reach, width = window // 2, left.shape[-1]
     mean = lambda values: ndimage.uniform_filter(values, (1, window, window))[:, reach:-reach, reach:-reach]
     left, right = (np.pad(one.astype(np.float64), ((0, 0), (reach,) * 2, (reach,) * 2), mode="edge") for one in (left, right))
     means, squares = [mean(one) for one in (left, right)], [mean(one**2) for one in (left, right)]
@@ -256,7 +258,8 @@ def _along(costs, shift, small, large):
 
 
 def _odd(window):
-    if check_whole("window", window, 3) % 2 == 0:
+    window = check_whole("window", window, 3)
+    if window % 2 == 0:
         raise ValueError(f"window must be odd, got {window}")
     return window
 

@@ -113,6 +113,13 @@ def test_who_is_healed_has_a_rival_that_was_small_from_the_start_with_as_many_st
     assert {(how["lr_little"], how["lr_much"]) for how in healed} == {(0.001, 0.003)}
 
 
+def test_six_blocks_without_attention_are_tried_at_half_their_rate_too():
+    half = [run for run in all_runs(BEST) if run["group"] == ch14.MATCHED + ch14.HALF]
+    best = next(run for run in all_runs(BEST) if run["group"] == ch14.MATCHED and run["part"] == "small")["settings"]
+    assert {run["seed"] for run in half} == set(ch14.SEEDS)
+    assert all(run["settings"] == best | {"lr": best["lr"] / 2} for run in half)
+
+
 def test_labels_as_they_are_stand_beside_smoothed_ones_and_a_teacher():
     hard = [run for run in all_runs(BEST) if run["group"].startswith(ch14.HARD)]
     assert all("smoothing" not in run["settings"] and run["settings"]["kind"] == "student" for run in hard)
