@@ -109,19 +109,19 @@ def settle(runs, groups, axes, score, near, seeds, *, bounds=None, most=6, margi
         setting = won.get(run["group"])
         return math.inf if setting and setting.items() <= run["settings"].items() else score(run)
 
+    trials = []  # of every grid on the way: without them, what is close on a wider one could not be found again
     while True:
         grid, _ = tune(first, groups, axes, winners_first, bounds=bounds, most=most, margin=margin, then=then)
         races = {group: race(runs, group, grid, score, near, seeds, then) for group in groups}
+        for group, (close, _) in races.items():
+            again = close if len(close) > 1 else []
+            trials += [(group, seeds[0], setting) for setting in grid]
+            trials += [(group, seed, setting) for seed in seeds[1:] for setting in again]
         best = {group: winner for group, (_, winner) in races.items()}
         if best == won or any(None in setting.values() for setting in best.values()):
             break
         won, axes = best, {name: tuple(dict.fromkeys(setting[name] for setting in grid)) for name in axes}
-    trials = []
-    for group, (close, _) in races.items():
-        again = close if len(close) > 1 else []
-        trials += [(group, seeds[0], setting) for setting in grid]
-        trials += [(group, seed, setting) for seed in seeds[1:] for setting in again]
-    return trials, best
+    return [trial for i, trial in enumerate(trials) if trial not in trials[:i]], best
 
 
 def _mean(score, runs):

@@ -188,6 +188,16 @@ def test_what_is_new_at_the_edge_may_win():
     assert max(run["settings"]["lr"] for run in runs) == 0.3
 
 
+def test_what_was_close_on_a_narrower_grid_stays_wanted():
+    """On the wider grid it is far behind. But a record that drops it could not be gone through again from the beginning."""
+    rates = {0.003: 0.2, 0.01: 0.80, 0.03: 0.78, 0.09: 0.95, 0.3: 0.1}
+    runs, best = explored(lambda seed, lr: 0.5 if seed and lr == 0.01 else rates[lr])
+    wanted, again = settle(runs, **SETTLED)
+    assert again == best == {"a": {"lr": 0.09}}
+    assert {(7, 0.01), (7, 0.03)} <= {(seed, setting["lr"]) for _, seed, setting in wanted}
+    assert sorted((seed, setting["lr"]) for _, seed, setting in wanted) == sorted((r["seed"], r["settings"]["lr"]) for r in runs)
+
+
 def test_settling_shares_the_grid_and_stops_at_a_bound():
     def right(seed, lr):
         return {0.003: 0.9, 0.01: 0.5, 0.03: 0.2}[lr]
