@@ -140,7 +140,7 @@ ALLOWED = {
     "evidence.bench.gpu_timing": "torch attn_utils.attention attn_utils.cost attn_utils.kernels.flash attn_utils.masks",
     "evidence.bench.mha_speed": "numpy torch attn_utils.attention attn_utils.cost evidence.recipe evidence.record",
     "evidence.bench.sequence": "torch attn_utils.attention attn_utils.cost attn_utils.recurrence evidence.plans.ch17 evidence.recipe evidence.record",
-    "evidence.bench.simplify": "numpy torch attn_utils.compress attn_utils.cost evidence.plans.ch14 evidence.recipe evidence.record",
+    "evidence.bench.simplify": "numpy torch attn_book.runs attn_utils.compress attn_utils.cost evidence.plans.ch14 evidence.recipe evidence.record",
     "evidence.live": "torch attn_book.live.click_to_mask attn_book.live.cued_search attn_book.live.draw_caption attn_book.live.draw_digit attn_book.live.packing attn_book.live.saved attn_book.runs attn_utils.train .recipe",
     "evidence.plans": "",
     "evidence.plans.ch05": "evidence.recipe evidence.tune",

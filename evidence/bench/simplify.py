@@ -5,7 +5,8 @@
 Networks are those of the chapter's recipe, with weights as they are drawn: none of the times depends on them. Milliseconds a picture
 of processor time on one thread, for 50 pictures at a time and for one, medians and quartiles of interleaved repeats; the most bytes
 held beyond the pictures; bytes of the weights; FLOPs. PyTorch's own 8-bit layers and bfloat16 besides, with what they answer after a
-training. Best run on a machine that does nothing else, where it takes five minutes.
+training as in results/ch14.json, which is to be there; and a step of training of each kind. Best run on a machine that does nothing
+else, where it takes five minutes.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from attn_book import runs as book
 from attn_utils.compress import stored_bytes
 from attn_utils.cost import forward_flops, interleaved_seconds, peak_bytes_of, quartiles
 from evidence.plans.ch14 import RECIPE as CHAPTER
@@ -30,11 +32,12 @@ from evidence.record import Record
 
 RECIPE = "evidence/bench/simplify.py"
 PICTURES = 50
-STEPS, LR = 400, 0.002  # of the training whose answers are looked at
+STEPS = 400  # of the training whose answers are looked at
 STEP_BATCH = 48
 OTHERS = ("8 bits, in whole numbers", "bfloat16")
 TRAINED = ("2 blocks", "1 block", "49 tokens", "no attention", "no attention, 6 blocks", "convolution", "student")
-LEARNING = ("whole", "student", "taught student")
+TEACHERS = {"taught student": "whole", "taught by the convolution": "convolution"}
+LEARNING = ("whole", *TRAINED, *TEACHERS)
 
 
 @functools.cache
@@ -97,11 +100,17 @@ def run(seed, *, network=None, step=None):
     bits = next((int(word) for word, unit in zip(network.split(), network.split()[1:]) if unit.startswith("bit")), 32)
     counted = whole.eval() if network in OTHERS else made  # the counter does not know PyTorch's 8-bit layers
     stored = stored_bytes(whole, 8) if network == OTHERS[0] else stored_bytes(made, bits)
+    stored -= fixed_bytes(whole if network == OTHERS[0] else made)
     return {
         "flops": forward_flops(counted, [pictures(PICTURES)]) / PICTURES,
         "peak_bytes": peak_bytes_of(without_gradients(made, pictures(PICTURES))),
         "stored_bytes": stored,
     }
+
+
+def fixed_bytes(network):
+    """Bytes of what nobody trains and anybody can compute again: the table of positions."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.parameters() if not tensor.requires_grad)
 
 
 def plan(runs):
@@ -134,14 +143,13 @@ def time_steps(repeats):
     """{group: {"milliseconds": …}} of one step of training: forward, backward, AdamW, and the teacher's answers before them."""
     recipe, (images, labels) = chapter(), chapter().digits("validation")
     images, labels = images[:STEP_BATCH], labels[:STEP_BATCH]
-    whole, student = recipe.build(0), recipe.start(0, "student")
-    taught = recipe.taught_loss(copy.deepcopy(whole).eval(), 2.0)
-    losses = {
-        "whole": lambda: recipe.training_loss(whole, images, labels),
-        "student": lambda: recipe.training_loss(student, images, labels),
-        "taught student": lambda: taught(student, images, labels),
-    }
-    optimisers = {kind: torch.optim.AdamW(network.parameters()) for kind, network in zip(LEARNING, (whole, student, student))}
+    networks = {kind: recipe.start(0, kind) for kind in ("whole", *TRAINED)}
+    losses = {kind: functools.partial(recipe.training_loss, network, images, labels) for kind, network in networks.items()}
+    for kind, teacher in TEACHERS.items():
+        networks[kind] = recipe.start(0, "student")
+        taught = recipe.taught_loss(copy.deepcopy(networks[teacher]).eval(), 2.0)
+        losses[kind] = functools.partial(taught, networks[kind], images, labels)
+    optimisers = {kind: torch.optim.AdamW(networks[kind].parameters()) for kind in LEARNING}
 
     def step(kind):
         optimisers[kind].zero_grad()
@@ -150,17 +158,24 @@ def time_steps(repeats):
 
     cases = {kind: (lambda kind=kind: step(kind)) for kind in LEARNING}
     taken = interleaved_seconds(cases, repeats=repeats, clock=time.process_time)
-    names = ("quartile_1", "milliseconds", "quartile_3")
-    return {
-        f"a step: {kind}": dict(zip(names, quartiles([1e3 * s for s in seconds]), strict=True)) | {"repeats": repeats}
-        for kind, seconds in taken.items()
-    }
+    found = {}
+    for kind, seconds in taken.items():
+        low, middle, high = quartiles([1e3 * s for s in seconds])
+        found[f"a step: {kind}"] = {"repeats": repeats, "milliseconds": middle, "quartile_1": low, "quartile_3": high}
+        ratio = quartiles(np.divide(seconds, taken["student"]))  # of steps side by side: the processor's pace changes
+        found[f"a step: {kind}"] |= {f"of_student_quartile_{i}": part for i, part in zip((1, 2, 3), ratio, strict=True)}
+    return found
+
+
+def chosen_rate():
+    """The whole network's learning rate, as the chapter's evidence has it."""
+    return book.load("ch14")["left out"].settings["lr"]
 
 
 def answers():
     """{name: {"accuracy": …}} on the test scans, of the whole network and in PyTorch's 8 and 16 bits, after one training."""
     recipe = chapter()
-    model = recipe.trained(1, LR, STEPS)
+    model = recipe.trained(1, chosen_rate(), STEPS)
     made = makers(model)
     return {name: {"accuracy": recipe.accuracy(made[name](), recipe.digits("test"))} for name in ("whole", *OTHERS)}
 
@@ -176,7 +191,7 @@ def main():
     torch.set_num_threads(1)
     made_with = {**session, **origin(recipe)}  # once: looking up the versions takes longer than most runs
     runs = [{**timed(run, entry), "origin": made_with} for entry in plan([])]
-    measured = time_all(repeats) | time_steps(repeats)
+    measured = time_all(repeats) | time_steps(2 * repeats)
     for name, scores in answers().items():
         measured[name] |= scores
     for one in runs:

@@ -2,7 +2,7 @@
 
 from evidence.tune import settle
 
-RECIPE = "drafts/14_simplify.ipynb"
+RECIPE = "notebooks/14_simplify.ipynb"
 SEEDS = (1, 2, 3, 4, 5)
 FEWER = SEEDS[:3]
 TUNING_SEEDS = (0, 6, 7)  # the first tries the whole grid, the others what it leaves close together
@@ -38,6 +38,10 @@ AS_LONG, WITH_TEACHER = 1_600, 5_000
 PATIENT = 4
 # The best rate of six blocks without attention was found by one seed, beside rates at which nothing is learned: others may stumble.
 HALF = ", half the rate"
+# Only the student's labels were smoothed as suits it: would the others gain by that, too?
+SMOOTHED, ALSO_SMOOTHED = ", smoothed", ("whole", CONVOLUTION)
+SMOOTHED_FOR_LONGER = (*ALSO_SMOOTHED, "1 block", "49 tokens", MATCHED)
+FRESH = ("2 blocks", "1 block", "no attention")  # what is left of the whole, but from weights as they are drawn
 
 
 def plan(runs):
@@ -66,6 +70,10 @@ def plan(runs):
             yield entry("small", f"{kind}, {STEPS + MORE} steps", seed, "alone", best[kind], TEST, best, steps=STEPS + MORE)
         rate = best[MATCHED]["lr"]
         yield entry("small", MATCHED + HALF, seed, "alone", {"lr": rate and rate / 2}, TEST, best)
+        for kind in FRESH:
+            yield entry("small", f"{kind}, {MORE} steps", seed, "alone", best[kind], TEST, best, steps=MORE)
+        for kind in ALSO_SMOOTHED:
+            yield entry("small", kind + SMOOTHED, seed, "alone", smoothed(kind, best), TEST, best)
         quick = "taught by the convolution, longer"  # as many steps as the student alone has, and hardly fewer seconds
         yield entry("longer", quick, seed, "taught", best["taught by the convolution"], TEST, best, steps=AS_LONG)
     for seed in FEWER:
@@ -75,14 +83,28 @@ def plan(runs):
         yield entry("longer", "left out, longer", seed, "left out", {}, TEST, best, what="few", **how)
         for kind in ("1 block", "49 tokens", MATCHED, CONVOLUTION):
             yield entry("longer", f"{kind}, longer", seed, "alone", best[kind], TEST, best, **how)
+        for kind in SMOOTHED_FOR_LONGER:
+            yield entry("longer", f"{kind}{SMOOTHED}, longer", seed, "alone", smoothed(kind, best), TEST, best, **how)
     short = {"lr": 0.002, "temperature": 2.0, "teacher_lr": 0.002, "teacher_steps": 10, "steps": 10}
     yield entry("check", "taught", 1, "taught", short, TEST, best)
+
+
+def smoothed(kind, best):
+    """A network's own setting with the student's smoothing of labels."""
+    return best[kind] | {"smoothing": best["student"]["smoothing"]}
 
 
 def entry(part, group, seed, task, tuned, scans, best, *, steps=STEPS, what="all"):
     """One run as the record keeps it."""
     settings = {"task": task, "steps": steps}
-    kind = group.removesuffix(", longer").removesuffix(", as long").removesuffix(f", {STEPS + MORE} steps").removesuffix(HALF)
+    kind = (
+        group.removesuffix(", longer")
+        .removesuffix(", as long")
+        .removesuffix(f", {STEPS + MORE} steps")
+        .removesuffix(f", {MORE} steps")
+        .removesuffix(HALF)
+    )
+    kind = kind.removesuffix(SMOOTHED)
     if task == "left out":
         settings |= {"lr": best["whole"]["lr"], "what": group.removeprefix("healed ") if part == "tuning" else what}
     elif task == "taught":  # a teacher learns for as many steps as its student

@@ -109,6 +109,7 @@ def test_grids(N, sides):
 def test_everything_left_out_is_counted_and_timed(results, monkeypatch):
     for name, value in {"PICTURES": 4, "STEPS": 2, "STEP_BATCH": 4}.items():
         monkeypatch.setattr(simplify, name, value)
+    monkeypatch.setattr(simplify, "chosen_rate", lambda: 0.004)
     made = simplify.makers
     few = (
         "whole",
@@ -137,9 +138,21 @@ def test_everything_left_out_is_counted_and_timed(results, monkeypatch):
     assert found["merged 98"]["flops"] < found["merged 16"]["flops"]
     assert found["4 bits"]["stored_bytes"] < found["8 bits"]["stored_bytes"] < 0.4 * found["whole"]["stored_bytes"]
     assert found["8 bits"]["flops"] == found["whole"]["flops"]
+    assert found["a step: student"]["of_student_quartile_2"] == 1 < found["a step: taught student"]["of_student_quartile_2"]
+    assert found["a step: 1 block"]["milliseconds"] < found["a step: whole"]["milliseconds"]
     assert all(0 <= found[name]["accuracy"] <= 1 for name in ("whole", *simplify.OTHERS))
     planned = sorted(run["group"] for run in simplify.plan([]))
     assert sorted(run["group"] for run in evidence.runs) == planned
+
+
+def test_a_table_that_anybody_can_compute_is_not_stored():
+    whole = simplify.chapter().build(0)
+    assert simplify.fixed_bytes(whole) == 196 * 64 * 4
+    assert simplify.fixed_bytes(simplify.makers(whole)["bfloat16"]()) == 196 * 64 * 2
+    assert simplify.fixed_bytes(simplify.makers(whole)["convolution"]()) == 0
+    stored = simplify.run(0, network="whole")["stored_bytes"]
+    kept = [p for p in (*whole.parameters(), *whole.buffers()) if p.requires_grad or p.shape != (196, 64)]
+    assert stored == sum(p.numel() * p.element_size() for p in kept)
 
 
 def test_networks_in_fewer_bits_answer_much_as_the_whole():
