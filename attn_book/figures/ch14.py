@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import NullLocator
 
 from attn_book.arrays import as_array
 from attn_book.figures.common import as_picture, logarithmic, panels
@@ -95,7 +96,7 @@ def left(series, *, xlabel, ylabel, reference=None, reference_label=None, size=(
 
 
 def frontier(families, *, xlabel, ylabel, best=(), size=(5.4, 4.8)):
-    """Accuracy over a cost, a mark and a colour for each family, a line through those that nothing beats.
+    """Accuracy (on a logit axis) over a cost, a mark and a colour for each family, a line through those that nothing beats.
 
     Args:
         families: {name: (cost (n,), accuracy (n,), half-width (n,))}.
@@ -116,6 +117,11 @@ def frontier(families, *, xlabel, ylabel, best=(), size=(5.4, 4.8)):
     low, high = ax.get_xlim()
     ticks = [digit * 10.0**power for power in range(-4, 4) for digit in (1, 2, 5)]
     ax.set_xticks([tick for tick in ticks if low <= tick <= high])  # a decade or less would have one number
+    ax.set_yscale("logit", nonpositive="clip")  # what is nearly always right has room, too
+    low, high = ax.get_ylim()
+    ax.set_yticks([tick for tick in (0.01, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99) if low <= tick <= high])
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_locator(NullLocator())
     ax.set(xlabel=xlabel, ylabel=ylabel)
     fig.legend(loc="outside lower center", ncols=2)
     return fig
