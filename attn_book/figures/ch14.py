@@ -112,7 +112,9 @@ def frontier(families, *, xlabel, ylabel, best=(), size=(5.4, 4.8)):
         look = {"fmt": MARKS[i % len(MARKS)], "ms": 6, "color": PALETTE[i % 6], "ecolor": MUTED, "elinewidth": 0.8}
         if i >= 6:
             look["mfc"] = "none"
-        ax.errorbar(as_array(cost), as_array(accuracy), yerr=as_array(half), label=name, **look)
+        accuracy, half = as_array(accuracy), as_array(half)
+        bars = np.minimum(half, 0.95 * accuracy), np.minimum(half, 0.95 * (1 - accuracy))  # a logit axis has no 0 and no 1
+        ax.errorbar(as_array(cost), accuracy, yerr=bars, label=name, **look)
     logarithmic(ax, "x")
     low, high = ax.get_xlim()
     ticks = [digit * 10.0**power for power in range(-4, 4) for digit in (1, 2, 5)]
