@@ -12,7 +12,7 @@ const DROPPED = 255;
 
 const GROUPS_CSS = `
 .groups { display: grid; grid-template-columns: minmax(0, 22rem) minmax(11rem, 1fr); gap: .9rem 1.4rem; margin-top: .9rem; align-items: start; }
-.groups .stage { cursor: default; background: #ffffff; }
+.groups .stage { cursor: default; }
 .groups .bars { gap: .25rem .6rem; font-size: .85rem; }
 .groups .bars .track { height: 1rem; }
 .groups .bars .bar { background: var(--accent); }
