@@ -32,8 +32,8 @@ BOUNDS = {"smoothing": (0.0, 0.8)}  # a share: twice 0.8 is none
 DIGITS = 500  # validation scans
 MORE = 100  # steps of healing; small networks get them in one training
 
-# How many steps the student takes alone in the seconds that 400 of a taught one take (results/simplify.json: 105 ms for 26), its
-# teacher's answers counted; then its teacher's training as well (400 of 225 ms).
+# How many steps the student takes alone in the seconds that 400 of a taught one take, its teacher's answers counted; then its teacher's
+# training as well. A test holds both to the steps that results/simplify.json has timed.
 AS_LONG, WITH_TEACHER = 1_600, 5_000
 PATIENT = 4
 # The best rate of six blocks without attention was found by one seed, beside rates at which nothing is learned: others may stumble.
@@ -97,14 +97,9 @@ def smoothed(kind, best):
 def entry(part, group, seed, task, tuned, scans, best, *, steps=STEPS, what="all"):
     """One run as the record keeps it."""
     settings = {"task": task, "steps": steps}
-    kind = (
-        group.removesuffix(", longer")
-        .removesuffix(", as long")
-        .removesuffix(f", {STEPS + MORE} steps")
-        .removesuffix(f", {MORE} steps")
-        .removesuffix(HALF)
-    )
-    kind = kind.removesuffix(SMOOTHED)
+    kind = group
+    for ending in (", longer", ", as long", f", {STEPS + MORE} steps", f", {MORE} steps", HALF, SMOOTHED):
+        kind = kind.removesuffix(ending)
     if task == "left out":
         settings |= {"lr": best["whole"]["lr"], "what": group.removeprefix("healed ") if part == "tuning" else what}
     elif task == "taught":  # a teacher learns for as many steps as its student

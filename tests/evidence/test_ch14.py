@@ -98,9 +98,7 @@ def test_a_race_that_is_won_at_an_edge_widens_the_grid():
 
 def test_as_long_is_as_long_on_the_clock():
     cost = {row.group: row.scores for row in book.load("simplify").rows}
-    step = {
-        kind: cost[f"a step: {kind}"]["of_student_quartile_2"].mean for kind in simplify.LEARNING
-    }  # of one of the student alone
+    step = {kind: cost[f"a step: {kind}"]["of_student_quartile_2"].mean for kind in simplify.LEARNING}
     long_taught = ch14.STEPS * step["taught student"]
     assert ch14.AS_LONG == pytest.approx(long_taught, rel=0.02)
     assert ch14.WITH_TEACHER == pytest.approx(long_taught + ch14.STEPS * step["whole"], rel=0.02)
