@@ -158,3 +158,17 @@ def half_width(values: Sequence[float]) -> float:
     """Half-width of the 95 % interval of the mean of at least two values, by Student's t."""
     n = len(values)
     return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+
+
+def plus_minus(values: Sequence[float], spec: str = "+.3f") -> str:
+    """The mean of at least two values ± half-width of its 95 % interval, as text.
+
+    Args:
+        values: one a seed; differences within each seed, for two things that were asked about the same pictures.
+        spec: how the mean is written, as `format` takes it; the half-width loses its sign.
+
+    Examples:
+        >>> plus_minus([0.01, 0.02, 0.03])
+        '+0.020 ± 0.025'
+    """
+    return f"{np.mean(values):{spec}} ± {half_width(values):{spec.lstrip('+')}}"

@@ -78,6 +78,12 @@ def test_the_interval_of_a_case_solved_by_hand():
     np.testing.assert_allclose(runs.half_width([1.0, 2.0, 3.0]), 2.484138, rtol=1e-6)
 
 
+def test_a_mean_with_its_interval_is_written_with_and_without_a_sign():
+    assert runs.plus_minus([1.0, 2.0, 3.0]) == "+2.000 ± 2.484"
+    assert runs.plus_minus([1.0, 2.0, 3.0], ".1f") == "2.0 ± 2.5"
+    assert runs.plus_minus([-1.0, -2.0, -3.0], "+.2f") == "-2.00 ± 2.48"
+
+
 def test_the_band_of_a_case_solved_by_hand():
     # t is 4.302653 for 95 % and two degrees of freedom; √(1 + 1/3) = 1.154701
     np.testing.assert_allclose(Score(**SCORE).band(0.95), [2 - 4.968275, 2 + 4.968275], rtol=1e-6)
