@@ -7,6 +7,8 @@ from attn_book.arrays import as_array
 from attn_book.figures.common import panels
 from attn_book.figures.style import INK, MUTED, PALETTE
 
+DRAWN_TIMES = 41  # on each way of `journeys`: more would not be seen, and the page would have to carry them
+
 
 def sheets(sets, *, columns=10, margin=2, width=5.4):
     """Many small grey pictures, one sheet for each set, below each other; all from 0 = black to 1 = white.
@@ -61,7 +63,7 @@ def journeys(paths, *, cell=2.7, reach=None):
     """Where points of a plane go on the way from noise to data: a line for each, from a grey ring to a dot.
 
     Args:
-        paths: ``{title: (times, n, 2)}``.
+        paths: ``{title: (times, n, 2)}``. Of more than `DRAWN_TIMES` times evenly many are drawn, the first and the last among them.
         cell: Width of one panel in inches.
         reach: All panels show x and y from -reach to reach; by default as far as any path goes.
     """
@@ -69,7 +71,8 @@ def journeys(paths, *, cell=2.7, reach=None):
     reach = reach or 1.05 * max(np.abs(path).max() for path in paths.values())
     fig, axes = panels(len(paths), columns=2, cell=cell)
     for ax, (title, path) in zip(axes, paths.items(), strict=True):
-        ax.plot(path[..., 0], path[..., 1], color=PALETTE[4], lw=0.8)
+        drawn = path[np.linspace(0, len(path) - 1, min(len(path), DRAWN_TIMES)).round().astype(int)]
+        ax.plot(drawn[..., 0], drawn[..., 1], color=PALETTE[4], lw=0.8)
         ax.plot(*path[0].T, "o", ms=4, mfc="none", mec=MUTED)
         ax.plot(*path[-1].T, "o", ms=4, color=PALETTE[5])
         ax.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach), title=title)

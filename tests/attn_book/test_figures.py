@@ -355,6 +355,13 @@ def test_journeys_end_in_a_dot_and_show_all_of_every_path():
     assert ch10.journeys({"straight": path}, reach=5).axes[0].get_xlim() == (-5, 5)
 
 
+def test_a_long_journey_is_drawn_at_some_of_its_times_with_both_ends():
+    path = np.arange(101.0)[:, None, None] * np.ones(2)
+    line = ch10.journeys({"long": path}).axes[0].lines[0].get_xdata()
+    assert len(line) == ch10.DRAWN_TIMES and (line[0], line[-1]) == (0, 100)
+    assert set(np.diff(line)) == {2, 3}
+
+
 def test_a_trade_off_names_its_lines_and_what_was_set():
     fig = ch10.trade_off(
         {"a": ([0.8, 0.9], [9, 5]), "b": ([0.7, 0.8], [8, 6])}, xlabel="x", ylabel="y", notes=["1", "2"], floor=3
