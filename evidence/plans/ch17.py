@@ -28,10 +28,11 @@ READING = {"task": "picture", "stem": "patches", "positions": "sincos"}
 CONTROLS = {
     "no mixing": ("attention", {"kind": "no mixing"}),  # with any settings: who hears nobody cannot know which digit is meant
     "minGRU, one way": ("minGRU", {"kind": "minGRU, one way"}),
-    "minGRU, memory not long at first": ("minGRU", {"long_memory": False}),
+    "minGRU, gates at ½": ("minGRU", {"long_memory": False}),
     "minGRU, state three times as wide": ("minGRU", {"wider": 3}),
     "minGRU, near marks first": ("minGRU", {"near_first": True}),
     "minGRU, two digits": ("minGRU", {"digits": 2}),
+    "attention, two digits": ("attention", {"digits": 2}),
     "attention, no positions": ("attention", {"positions": "none"}),
 }
 ONCE = {"minGRU, one way"}  # what it cannot know it cannot answer: one run checks the code

@@ -139,12 +139,12 @@ def test_near_marks_first_takes_no_more_steps(chapter, monkeypatch):
     assert [how["steps"] for _, how in taken] == [2, 6]
     (near, _), (everything, _) = taken
     assert near[3].abs().max() == 3 and everything[3].abs().max() > 3
-    assert {"cue after 1 / 4", "cue after 3 / 4", "train cue"} <= set(scores)
+    assert {"cue after 1 / 4", "cue after 3 / 4", "cue after 4 / 4", "train cue"} <= set(scores)
 
 
 def test_answers_on_the_way_are_those_nearest_to_each_quarter(chapter):
     watched = [(10, 0.1), (24, 0.2), (49, 0.3), (70, 0.4), (100, 0.9)]
-    expected = {"cue after 1 / 4": 0.2, "cue after 2 / 4": 0.3, "cue after 3 / 4": 0.4}
+    expected = {"cue after 1 / 4": 0.2, "cue after 2 / 4": 0.3, "cue after 3 / 4": 0.4, "cue after 4 / 4": 0.9}
     assert chapter.on_the_way(watched, 100) == expected
 
 
