@@ -13,7 +13,7 @@ from attn_book.data.material import PHOTOGRAPHS, SPLITS, TEXTURES, generator, ph
 
 MATERIAL = PHOTOGRAPHS + TEXTURES
 ZOOMS = (0.35, 0.6, 1.0)  # of a photograph, in a layer
-SLOPE = 0.06  # largest change of disparity for each pixel to the right or down: surfaces may recede
+SLOPE = 0.06  # px of disparity for each pixel: surfaces may recede
 # Of the real pair at its full size, from scikit-image's `stereo_motorcycle`
 FOCAL_LENGTH, BASELINE, CENTRES_APART = 994.978, 0.193001, 31.086  # px; m; px between the middles of the two pictures
 
@@ -34,7 +34,7 @@ class StereoPairs:
     visible: np.ndarray
 
 
-def stereo_pairs(n, *, seed, split="train", size=(24, 96), largest=24.0, shapes=(2, 7), noise=0.02):
+def stereo_pairs(n, *, seed, split="train", size=(24, 96), largest=24.0, shapes=(2, 7), slope=SLOPE, noise=0.02):
     """n pairs of views of flat, slanted pieces of photographs that float one before the other.
 
     Ellipses and rectangles cut out of photographs hang before a photograph. Each lies in a plane, d = a + b x + c y; at every pixel of
@@ -46,8 +46,9 @@ def stereo_pairs(n, *, seed, split="train", size=(24, 96), largest=24.0, shapes=
         seed: a whole number of at least 0; the same arguments give the same pairs.
         split: "train", "validation" or "test": which strip of every photograph the pieces are cut from.
         size: (height, width) in px, or the side of a square; at least 8.
-        largest: px, no disparity is larger. It must leave room for slanted planes: at least 0.06 · (height + width) + 2.
+        largest: px, no disparity is larger. It must leave room for slanted planes: at least slope · (height + width) + 2.
         shapes: how many pieces hang before the ground, a number or (fewest, most).
+        slope: px, the largest change of disparity for each pixel to the right or down, from 0 to 0.5.
         noise: largest standard deviation; each pair has its own, from 0 up. The pictures' own numbers lie in [0, 1].
 
     Returns:
@@ -62,7 +63,8 @@ def stereo_pairs(n, *, seed, split="train", size=(24, 96), largest=24.0, shapes=
         ((2, 3, 16, 64), (2, 16, 64), True)
     """
     n, (height, width) = check_whole("n", n, 1), check_size("size", size, 8)
-    margin = SLOPE * (height + width) / 2  # how far a plane may rise or fall from the middle of the picture
+    slope = check_number("slope", slope, 0, 0.5)
+    margin = slope * (height + width) / 2  # how far a plane may rise or fall from the middle of the picture
     largest = check_number("largest", largest, 2 * margin + 2)
     fewest, most = check_span(check_whole, "shapes", shapes, 0, 50)
     noise = check_number("noise", noise, 0)
@@ -76,7 +78,7 @@ def stereo_pairs(n, *, seed, split="train", size=(24, 96), largest=24.0, shapes=
         texture = _textures(n, height, width + int(np.ceil(largest)) + 2, split, rng)
         highest = largest - margin if layer else (largest + margin) / 2  # the ground is far away
         middle = rng.uniform(margin, highest, n)
-        slopes = rng.uniform(-SLOPE, SLOPE, (2, n))
+        slopes = rng.uniform(-slope, slope, (2, n))
         a, b, c = (x.astype(np.float32)[:, None, None] for x in (middle, *slopes))
         shape = _Shape(*rng.random((5, n)), height, width) if layer else None
         there = (layer <= count)[:, None, None]

@@ -12,25 +12,23 @@ UNKNOWN = "#808080"
 MARK = PALETTE[1]  # orange, on grey pictures
 
 
-def disparities(picture, maps, *, columns=2, cell=2.9):
-    """A picture, and maps of its disparities that share one range of colours.
+def disparities(pictures, maps, *, columns=2, cell=2.9):
+    """Pictures of a pair, and maps of their disparities that share one range of colours.
 
     Args:
-        picture: As ``as_picture`` takes it, H × W pixels.
+        pictures: ``{title: picture}``, each as ``as_picture`` takes it, H × W pixels.
         maps: ``{title: (H, W) px}``; NaN is drawn grey. The range is that of the first.
         columns: Panels in a row.
         cell: Width of one panel in inches.
     """
-    picture = as_picture(picture)
+    pictures = {title: as_picture(picture) for title, picture in pictures.items()}
     maps = {title: as_array(values, title) for title, values in maps.items()}
     first = next(iter(maps.values()))
     low, high = np.nanmin(first), np.nanmax(first)
-    fig, axes = panels(len(maps) + 1, columns=columns, cell=cell, ratio=picture.shape[0] / picture.shape[1])
-    axes[0].imshow(picture)
-    axes[0].set_title("left")
+    fig, axes = panels(len(pictures) + len(maps), columns=columns, cell=cell, ratio=first.shape[0] / first.shape[1])
     colours = plt.get_cmap(WEIGHTS).with_extremes(bad=UNKNOWN)
-    for ax, (title, values) in zip(axes[1:], maps.items(), strict=True):
-        ax.imshow(values, cmap=colours, vmin=low, vmax=high)
+    for ax, (title, shown) in zip(axes, (pictures | maps).items(), strict=True):
+        ax.imshow(shown, cmap=colours, vmin=low, vmax=high)  # colours and range are for maps alone
         ax.set_title(title)
     colour_bar(axes, "disparity (px)", cmap=WEIGHTS, low=low, high=high)
     return fig

@@ -43,7 +43,7 @@ TUNE_LR = WORD_LR
 NOTHING = {"steps": 0, "lr": 0.0, "share": 0.0}  # is learned without labels
 DRAWS = 3  # of 100 labels, in each run of the report
 
-WRITERS = ("decoder", "last word", "at once", "pooled", "recurrent", "classifier", "convolutions")
+WRITERS = ("decoder", "previous word", "at once", "pooled", "recurrent", "classifier", "convolutions")
 WRITERS += ("at once, free", "classifier, free", "convolutions, free")
 LOOKING = ("decoder", "recurrent")
 ONE_ORDER = ("decoder", "at once", "classifier")

@@ -19,11 +19,12 @@ def _close():
 
 def test_disparities_share_the_range_of_the_first():
     first = np.array([[1.0, np.nan], [3.0, 2.0]])
-    fig = ch16.disparities(np.zeros((2, 2, 3)), {"measured": first, "found": 10 * np.ones((2, 2))})
-    assert [ax.get_title() for ax in fig.axes[:3]] == ["left", "measured", "found"]
-    for ax in fig.axes[1:3]:
+    views = {"left": np.zeros((2, 2, 3)), "right": np.ones((2, 2, 3))}
+    fig = ch16.disparities(views, {"measured": first, "found": 10 * np.ones((2, 2))})
+    assert [ax.get_title() for ax in fig.axes[:4]] == ["left", "right", "measured", "found"]
+    for ax in fig.axes[2:4]:
         assert ax.images[0].get_clim() == (1, 3)
-    assert np.isnan(np.ma.filled(fig.axes[1].images[0].get_array().astype(float), np.nan)[0, 1])
+    assert np.isnan(np.ma.filled(fig.axes[2].images[0].get_array().astype(float), np.nan)[0, 1])
 
 
 def test_what_has_no_match_is_orange_on_grey():

@@ -39,6 +39,15 @@ def test_with_one_plain_plane_all_is_visible_but_what_the_other_eye_does_not_rea
     assert np.ptp(slopes) > 0.05
 
 
+def test_slopes_are_no_steeper_than_asked_and_a_gentle_one_leaves_room():
+    gentle = stereo_pairs(20, seed=0, size=(60, 120), shapes=0, noise=0, slope=0.02)
+    steps = abs(np.diff(gentle.disparity, axis=-1))
+    assert 0.01 < steps.max() < 0.021
+    with pytest.raises(ValueError, match="largest must be a number of at least 12.8"):
+        stereo_pairs(1, seed=0, size=(60, 120), largest=8)
+    stereo_pairs(1, seed=0, size=(60, 120), largest=8, slope=0.02)
+
+
 def test_the_ground_carries_over_up_to_the_gain():
     pair = stereo_pairs(12, seed=4, shapes=0, noise=0)
     on_left, carried = (np.where(pair.visible[:, None], picture, 0.0) for picture in (pair.left, carried_over(pair)))
@@ -77,6 +86,7 @@ def test_a_strip_that_is_too_small_is_mirrored():
         ({"size": 4}, "size must be a whole number of at least 8, got 4"),
         ({"largest": 8}, "largest must be a number of at least 9.2, got 8"),
         ({"shapes": -1}, "shapes must be a whole number from 0 to 50, got -1"),
+        ({"slope": 0.6}, "slope must be a number from 0 to 0.5, got 0.6"),
         ({"noise": -0.1}, "noise must be a number of at least 0, got -0.1"),
         ({"split": "all"}, "split must be one of train, test, validation; got 'all'"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
