@@ -1,7 +1,9 @@
 """Tuning with one grid for all: it is widened until no model's best value lies at an edge of it."""
 
 import itertools
+import json
 import math
+from dataclasses import dataclass, field
 
 
 def tune(runs, groups, axes, score, *, bounds=None, most=6, margin=None, then=None):
@@ -122,6 +124,75 @@ def settle(runs, groups, axes, score, near, seeds, *, bounds=None, most=6, margi
             break
         won, axes = best, {name: tuple(dict.fromkeys(setting[name] for setting in grid)) for name in axes}
     return [trial for i, trial in enumerate(trials) if trial not in trials[:i]], best
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Groups that were tuned alike, each by itself: what a plan says of its tuning, and what of that its runs do not bear out.
+
+    Attributes:
+        best: {group: its best setting of the axes}.
+        axes: names of what was tuned, in this order.
+        how: "grid", every value of one axis with every value of the others; "lines", the first axis at one value of the second, then
+            the second at the best of the first; "climb", along one axis of `values` after the other, until the best has been passed.
+            Grids and lines have the same values for all groups.
+        bounds: {name: value or values} that count as inside.
+        values: for "climb", {name: all values of an axis in order}.
+    """
+
+    best: dict
+    axes: tuple
+    how: str = "grid"
+    bounds: dict = field(default_factory=dict)
+    values: dict = field(default_factory=dict)
+
+    def faults(self, runs):
+        """What is unfair or at an edge, in words; an empty list where all is as it should be."""
+        trials = {group: [r for r in runs if (r["part"], r["group"]) == ("tuning", group)] for group in self.best}
+        if missing := [group for group, mine in trials.items() if not mine]:
+            return [f"{group} was not tuned" for group in missing]
+        tried = {group: {tuple(run["settings"][name] for name in self.axes) for run in mine} for group, mine in trials.items()}
+        wrong = []
+        if len({run["settings"].get("steps") for mine in trials.values() for run in mine}) > 1:
+            wrong.append(f"{', '.join(self.best)}: not one budget")
+        for group, mine in trials.items():
+            if len({json.dumps({k: v for k, v in run["settings"].items() if k not in self.axes}) for run in mine}) > 1:
+                wrong.append(f"{group}: settings differ in more than {', '.join(self.axes)}")
+        if self.how != "climb" and len({self._shape(group, points) for group, points in tried.items()}) > 1:
+            wrong.append(f"{', '.join(self.best)}: not the same values for all")
+        for group, points in tried.items():
+            if self.how != "climb" and self._shape(group, points) is None:
+                wrong.append(f"{group}: no {self.how}")
+            wrong += [
+                f"{group}: {name}={self.best[group][name]} is at an edge"
+                for name in self.axes
+                if self._at_edge(name, group, points)
+            ]
+        return wrong
+
+    def _shape(self, group, points):
+        """The values of each axis that were tried, as a grid or as lines have them; None where the points are neither."""
+        if self.how == "grid":
+            values = tuple(frozenset(value) for value in zip(*points, strict=True))
+            return values if len(points) == math.prod(map(len, values)) else None
+        top = self.best[group][self.axes[0]]
+        second = frozenset(b for a, b in points if a == top)
+        for start in second:
+            first = frozenset(a for a, b in points if b == start)
+            if points == {(a, start) for a in first} | {(top, b) for b in second}:
+                return first, second
+        return None
+
+    def _at_edge(self, name, group, points):
+        best, place = self.best[group][name], self.axes.index(name)
+        tried, bound = sorted({point[place] for point in points}), self.bounds.get(name)
+        if best in (bound if isinstance(bound, tuple) else (bound,)):
+            return False
+        if self.how == "climb":  # the end of all values cannot be passed
+            line = self.values[name]
+            at = line.index(best)
+            return not set(line[max(at - 1, 0) : at + 2]) <= set(tried)
+        return best not in tried[1:-1]
 
 
 def _mean(score, runs):

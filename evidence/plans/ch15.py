@@ -1,6 +1,6 @@
 """What is run for chapter 15: networks on ever more training pictures; more steps; fewer scans; stems and blocks apart; photographs."""
 
-from evidence.tune import settle
+from evidence.tune import Contest, settle
 
 RECIPE = "drafts/15_scale.ipynb"
 SEEDS = (1, 2, 3)
@@ -38,39 +38,50 @@ def plan(runs):
             yield run
 
 
-def _plan(runs):
+def contests(runs):
+    """Who was tuned alike, as far as the runs go."""
+    return _tuned(runs)[1]
+
+
+def _tuned(runs):
+    """The trials that are wanted, and the contests: plain pictures, few and many; photographs; more steps."""
     groups = {f"{kind}, {amount}": (kind, TUNED_AT[amount], PLAIN) for kind in (*KINDS, UNMIXED) for amount in TUNED_AT}
     first_decay = {group: {"weight_decay": FIRST_DECAY} for group in groups}
     trials, rates = chosen(runs, groups, RATES, first_decay)
     more_trials, best = chosen(runs, groups, DECAYS, {group: {"lr": setting["lr"]} for group, setting in rates.items()})
     on_photographs = {f"{kind}, {PHOTOGRAPHS}": (kind, TUNED_AT["many"], PHOTOGRAPHS) for kind in LINES}
-    decays = {group: {"weight_decay": best[f"{kind}, many"]["weight_decay"]} for group, (kind, *_) in on_photographs.items()}
-    trials_there, best_there = chosen(runs, on_photographs, RATES, decays)
     # More steps may want another rate; four times the steps take over what is best for twice.
     for_longer = {f"{kind}, longer": (kind, MANY, PLAIN) for kind in LINES}
-    decays = {group: {"weight_decay": best[f"{kind}, many"]["weight_decay"]} for group, (kind, *_) in for_longer.items()}
-    trials_longer, best_longer = chosen(runs, for_longer, RATES, decays, steps=2 * STEPS)
-    yield from [*trials, *more_trials, *trials_there, *trials_longer]
+    decays = lambda few: {group: {"weight_decay": best[f"{kind}, many"]["weight_decay"]} for group, (kind, *_) in few.items()}
+    trials_there, best_there = chosen(runs, on_photographs, RATES, decays(on_photographs))
+    trials_longer, best_longer = chosen(runs, for_longer, RATES, decays(for_longer), steps=2 * STEPS)
+    by_lines = Contest(best, ("lr", "weight_decay"), "lines")
+    contests = [by_lines, Contest(best_there, ("lr",)), Contest(best_longer, ("lr",))]
+    return [*trials, *more_trials, *trials_there, *trials_longer], contests
+
+
+def _plan(runs):
+    trials, contests = _tuned(runs)
+    best, best_there, best_longer = (contest.best for contest in contests)
+    yield from trials
 
     for seed in SEEDS:
         for size in SIZES:
             for kind in KINDS if size in (FEW, MIDDLE, MANY) else LINES:
                 setting = best[f"{kind}, {'many' if size >= MIDDLE else 'few'}"]
-                yield entry("report", kind, seed, size, kind, setting, TEST)
+                yield entry("report" if kind in LINES else "stem", kind, seed, size, kind, setting, TEST)
                 if kind in LINES and size == MIDDLE:  # here the settings change: a bend may be theirs
                     yield entry("switch", f"{kind}, settings for few", seed, size, kind, best[f"{kind}, few"], TEST)
-                if kind in LINES and size in (MIDDLE, MANY):
-                    longer = best_longer[f"{kind}, longer"] if size == MANY else setting
-                    yield entry("double", f"{kind}, twice the steps", seed, size, kind, longer, TEST, steps=2 * STEPS)
                 if kind in LINES and size == FEW:  # stopping early, with a schedule of its own
                     for part in (2, 4):
                         group = f"{kind}, 1 / {part} of the steps"
                         yield entry("shorter", group, seed, size, kind, setting, TEST, steps=STEPS // part)
                 if kind in LINES and size == MANY:
                     yield entry("scans", f"{kind}, fewer scans", seed, size, kind, setting, TEST, scans="validation")
+                    longer = best_longer[f"{kind}, longer"]
+                    yield entry("double", f"{kind}, twice the steps", seed, size, kind, longer, TEST, steps=2 * STEPS)
                     if seed == SEEDS[0]:
-                        group, longer = f"{kind}, four times the steps", best_longer[f"{kind}, longer"]
-                        yield entry("four", group, seed, size, kind, longer, TEST, steps=4 * STEPS)
+                        yield entry("four", f"{kind}, four times the steps", seed, size, kind, longer, TEST, steps=4 * STEPS)
             if size == TUNED_AT["few"]:
                 for kind in LINES:
                     group, setting = f"{kind}, moved about", best[f"{kind}, few"]

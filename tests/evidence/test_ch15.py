@@ -49,6 +49,14 @@ def test_all_networks_are_tuned_alike_where_pictures_are_few_and_where_they_are_
     assert len(grid) == (6 if "best_lr" in how else 5)
 
 
+@pytest.mark.parametrize("how", [{}, {"best_lr": 0.01}, {"slope": 0.001}], ids=["middle", "edge", "nearly a tie"])
+def test_its_contests_are_fair_and_everybody_is_in_one(how):
+    runs = all_runs(**how)
+    contests = ch15.contests(runs)
+    assert [fault for contest in contests for fault in contest.faults(runs)] == []
+    assert {run["group"] for run in runs if run["part"] == "tuning"} == {group for contest in contests for group in contest.best}
+
+
 def test_settings_that_one_seed_does_not_tell_apart_are_decided_by_three():
     raced = [run for run in all_runs(slope=0.001) if run["part"] == "tuning"]
     groups = {run["group"] for run in raced}
@@ -62,7 +70,9 @@ def test_every_size_is_reported_with_three_seeds_and_as_many_steps():
     reported = [run for run in runs if run["part"] == "report"]
     of = Counter((run["group"], run["settings"]["pictures"]) for run in reported)
     lines = {(kind, size): 3 for kind in ch15.LINES for size in ch15.SIZES}
-    assert of == lines | {(ch15.CROSSED, size): 3 for size in (ch15.FEW, ch15.MIDDLE, ch15.MANY)}
+    assert of == lines
+    stems = Counter((run["group"], run["settings"]["pictures"]) for run in runs if run["part"] == "stem")
+    assert stems == {(ch15.CROSSED, size): 3 for size in (ch15.FEW, ch15.MIDDLE, ch15.MANY)}
     assert {run["settings"]["steps"] for run in reported} == {ch15.STEPS}
     assert ch15.SIZES[0] == 512 and ch15.SIZES[-1] >= 100_000
     seeds = {part: {run["seed"] for run in runs if run["part"] == part} for part in ("tuning", "report")}

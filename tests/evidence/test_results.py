@@ -104,6 +104,11 @@ def test_groups_of_a_task_had_the_same_grid_and_the_best_lies_inside(results):
     if not tuning:
         pytest.skip("nothing was tuned")
     evidence, bounds = book.load(results.path.stem), getattr(results.plan, "BOUNDS", {})
+    if hasattr(results.plan, "contests"):  # who was tuned alike, where it is not all of a task on one grid
+        contests = results.plan.contests(results.runs)
+        assert [fault for contest in contests for fault in contest.faults(results.runs)] == []
+        assert {run["group"] for run in tuning} == {group for contest in contests for group in contest.best}, "each in a contest"
+        return
     tuned = {run["settings"].get("task") for run in tuning}
     for task in tuned:
         axes, grids = evidence.grid(task), defaultdict(set)
@@ -143,7 +148,7 @@ def test_reported_models_of_a_task_have_the_same_size_steps_and_seeds(results):
     tasks = defaultdict(lambda: defaultdict(list))
     for run in results.part("report"):
         if "steps" in run["settings"]:
-            tasks[run["settings"].get("task")][run["group"]].append(run)
+            tasks[run["settings"].get("task"), run["settings"].get("pictures")][run["group"]].append(run)
     if not tasks:
         pytest.skip("nothing was trained")
     for groups in tasks.values():

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from evidence.tune import race, settle, tune
+from evidence.tune import Contest, race, settle, tune
 
 AXES = {"lr": (0.001, 0.003, 0.01), "decay": (0.0, 0.1, 1.0)}
 BOUNDS = {"decay": 0.0}
@@ -209,3 +209,69 @@ def test_settling_shares_the_grid_and_stops_at_a_bound():
     assert (max(run["settings"]["lr"] for run in runs), best) == (0.09, {"a": {"lr": 0.09}})
     runs, _ = explored(lambda seed, lr: lr, most=4)
     assert sorted({run["settings"]["lr"] for run in runs}) == [0.003, 0.01, 0.03, 0.09]
+
+
+def trials_at(group, points, axes=("lr", "decay"), **more):
+    return [
+        {"part": "tuning", "group": group, "seed": 0, "settings": {"steps": 10} | dict(zip(axes, point, strict=True)) | more}
+        for point in points
+    ]
+
+
+LINE_POINTS = [(1, 0.1), (2, 0.1), (3, 0.1), (2, 0.2), (2, 0.05)]
+GRID_POINTS = [(a, b) for a in (1, 2, 3) for b in (0.05, 0.1, 0.2)]
+FAIR = {
+    "grid": Contest({"a": {"lr": 2, "decay": 0.1}, "b": {"lr": 2, "decay": 0.1}}, ("lr", "decay")),
+    "lines": Contest(
+        {"a": {"lr": 2, "decay": 0.1}, "b": {"lr": 3, "decay": 0.2}}, ("lr", "decay"), "lines", {"lr": 3, "decay": (0.2, 9)}
+    ),
+    "climb": Contest(
+        {"a": {"lr": 2, "decay": 0.1}, "b": {"lr": 3, "decay": 0.2}},
+        ("lr", "decay"),
+        "climb",
+        values={"lr": (1, 2, 3), "decay": (0.05, 0.1, 0.2, 0.4)},
+    ),
+}
+AS_IT_SHOULD_BE = {
+    "grid": trials_at("a", GRID_POINTS) + trials_at("b", GRID_POINTS),
+    "lines": trials_at("a", LINE_POINTS) + trials_at("b", [(1, 0.1), (2, 0.1), (3, 0.1), (3, 0.2), (3, 0.05)]),
+    "climb": trials_at("a", LINE_POINTS) + trials_at("b", [(2, 0.1), (3, 0.1), (3, 0.2), (3, 0.4)]),
+}
+
+
+@pytest.mark.parametrize("how", FAIR)
+def test_a_fair_contest_has_no_faults(how):
+    assert FAIR[how].faults(AS_IT_SHOULD_BE[how]) == []
+
+
+@pytest.mark.parametrize(
+    ("how", "runs", "fault"),
+    [
+        ("grid", trials_at("a", GRID_POINTS), "b was not tuned"),
+        (
+            "grid",
+            trials_at("a", GRID_POINTS) + trials_at("b", [*GRID_POINTS, (4, 0.05), (4, 0.1), (4, 0.2)]),
+            "a, b: not the same values for all",
+        ),
+        ("grid", trials_at("a", GRID_POINTS[:-1]) + trials_at("b", GRID_POINTS[:-1]), "a: no grid"),
+        ("grid", trials_at("a", GRID_POINTS) + trials_at("b", GRID_POINTS, steps=20), "a, b: not one budget"),
+        (
+            "grid",
+            trials_at("a", GRID_POINTS) + trials_at("b", GRID_POINTS[:-1]) + trials_at("b", GRID_POINTS[-1:], depth=6),
+            "b: settings differ in more than lr, decay",
+        ),
+        ("grid", trials_at("a", GRID_POINTS[3:]) + trials_at("b", GRID_POINTS[3:]), "a: lr=2 is at an edge"),
+        ("lines", trials_at("a", LINE_POINTS) + trials_at("b", LINE_POINTS), "b: no lines"),
+        ("lines", trials_at("a", [*LINE_POINTS, (3, 0.2)]) + AS_IT_SHOULD_BE["lines"][5:], "a: no lines"),
+        ("lines", trials_at("a", [*LINE_POINTS, (2, 0.4)]) + AS_IT_SHOULD_BE["lines"][5:], "a, b: not the same values for all"),
+        (
+            "lines",
+            trials_at("a", [p for p in LINE_POINTS if p[1] <= 0.1]) + trials_at("b", LINE_POINTS),
+            "a: decay=0.1 is at an edge",
+        ),
+        ("climb", trials_at("a", LINE_POINTS) + trials_at("b", [(2, 0.1), (3, 0.1), (3, 0.2)]), "b: decay=0.2 is at an edge"),
+        ("climb", trials_at("a", LINE_POINTS) + trials_at("b", [(3, 0.1), (3, 0.2), (3, 0.4)]), "b: lr=3 is at an edge"),
+    ],
+)
+def test_what_is_unfair_is_named(how, runs, fault):
+    assert fault in FAIR[how].faults(runs)
