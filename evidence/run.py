@@ -35,7 +35,12 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m evidence.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("chapter", type=lambda text: text[:2], choices=chapters, help=f"one of {', '.join(chapters)}")
+    parser.add_argument(
+        "chapter",
+        type=lambda text: text if text in chapters else text[:2],
+        choices=chapters,
+        help=f"one of {', '.join(chapters)}",
+    )
     parser.add_argument("--fresh", action="store_true", help="forget the runs that are in the file")
     parser.add_argument("--keep-changed", action="store_true", help="keep runs that were made with another recipe or package")
     parser.add_argument("--only", metavar="PART", help="only this part of the plan, such as tuning, report or check")
