@@ -151,6 +151,8 @@ class Contest:
         trials = {group: [r for r in runs if (r["part"], r["group"]) == ("tuning", group)] for group in self.best}
         if missing := [group for group, mine in trials.items() if not mine]:
             return [f"{group} was not tuned" for group in missing]
+        if waiting := [group for group, setting in self.best.items() if None in setting.values()]:
+            return [f"{group} is not tuned yet" for group in waiting]
         tried = {group: {tuple(run["settings"][name] for name in self.axes) for run in mine} for group, mine in trials.items()}
         wrong = []
         if len({run["settings"].get("steps") for mine in trials.values() for run in mine}) > 1:

@@ -2,7 +2,7 @@
 
 import math
 
-from evidence.tune import settle
+from evidence.tune import Contest, settle
 
 RECIPE = "drafts/16_beyond.ipynb"
 SEEDS = (1, 2, 3)
@@ -17,6 +17,7 @@ BEFORE, AFTER = 1_000, 200  # steps without labels, and then with 100
 LR, WIDE_LR, WORD_LR = (0.002, 0.005, 0.0125), (0.001, 0.002, 0.004), (0.002, 0.004, 0.008)
 
 MATCHERS = ("one step", "without the key", "further layers", "wider", "norm over the picture", "no matching")
+LARGER = ("stereo: further layers", "stereo: wider")
 CLASSICAL = [
     *((kind, way) for kind in ("differences", "census, 5", "census, 7") for way in ("blocks", "paths")),
     ("correlation", "blocks"),  # of whole blocks, of any size; and of small ones, which paths bring to agree
@@ -65,13 +66,21 @@ def plan(runs):
         runs: those that are done; what was tuned is read from them.
     """
     for part in (stereo, tracking, labels, words):
-        yield from part(runs)
+        yield from part(runs, [])
 
 
-def stereo(runs):
+def contests(runs):
+    """Who was tuned alike, as far as the runs go."""
+    found = []
+    for part in (stereo, tracking, labels, words):
+        list(part(runs, found))
+    return found
+
+
+def stereo(runs, found):
     """Networks that match, and what needs no training."""
     groups = {f"stereo: {kind}": {"task": "stereo", "kind": kind} for kind in MATCHERS}
-    best = yield from tuned(runs, groups, {"lr": LR}, off_by_one, a_tenth)
+    best = yield from tuned(runs, found, groups, {"lr": LR}, off_by_one, a_tenth)
     yield from reported(best)
     for seed in SEEDS:
         for kind, way in CLASSICAL:  # each run chooses its own numbers, on validation pairs
@@ -82,15 +91,15 @@ def stereo(runs):
     yield entry("check", "stereo: one step", 1, short, VALIDATION)
 
 
-def tracking(runs):
+def tracking(runs, found):
     """Memories, trained or not, with a pace or without, and templates."""
     how = lambda task, **more: {"task": task} | more
-    tune = lambda groups, axes, bounds: tuned(runs, groups, axes, on_target, some_clips, bounds)
+    tune = lambda groups, axes, bounds: tuned(runs, found, groups, axes, on_target, some_clips, bounds)
     best = yield from tune({"tracking: trained": how("tracking")}, {"lr": LR}, {})
     best |= yield from tune({"tracking: untrained": how("tracking", steps=0)}, MEMORY, EDGES)
     best |= yield from tune({"tracking: patches": how("patches")}, PATCHES, PATCH_EDGES)
-    found = {name: best["tracking: patches"][1][name] for name in ("side", "place")}
-    best |= yield from tune({"tracking: patches, pace": how("patches", **found)}, PACED, {})
+    taken = {name: best["tracking: patches"][1][name] for name in ("side", "place")}
+    best |= yield from tune({"tracking: patches, pace": how("patches", **taken)}, PACED, {})
     templates = {f"tracking: {kind}": how("rival", kind=kind) for kind in TEMPLATES}
     best |= yield from tune(templates, TEMPLATE, TEMPLATE_EDGES)
     yield from reported(best)
@@ -98,23 +107,23 @@ def tracking(runs):
         yield entry("untrained", "tracking: steady pace", seed, {"task": "rival", "kind": "steady pace"}, TEST)
 
 
-def labels(runs):
+def labels(runs, found):
     """Networks that learn without labels, then with 100; and networks that never saw a picture without one."""
     both, tint = {"steps": BEFORE, "tune_steps": AFTER}, {"background": "tint"}
     before = {f"before: {kind}": {"task": "before", "kind": kind} | both | tint for kind in PRETRAINED}
     free = {group: how for group, how in before.items() if how["kind"] in CHOOSE_SHARE}
-    pretrained = yield from tuned(runs, free, {"lr": WIDE_LR, "share": SHARES}, fine_tuned, few_scenes, {"share": 0.9})
+    pretrained = yield from tuned(runs, found, free, {"lr": WIDE_LR, "share": SHARES}, fine_tuned, few_scenes, {"share": 0.9})
     share = {"share": pretrained["before: attention"][1]["share"]}
     bound = {group: how | share for group, how in before.items() if group not in free}
-    pretrained |= yield from tuned(runs, bound, {"lr": WIDE_LR}, fine_tuned, few_scenes)
+    pretrained |= yield from tuned(runs, found, bound, {"lr": WIDE_LR}, fine_tuned, few_scenes)
     rates = {how["kind"]: {name: (how | best)[name] for name in ("lr", "share")} for how, best in pretrained.values()}
 
     label = lambda kind: {"task": "labels", "kind": kind, "draws": 1} | tint
     ways = {f"labels: {kind}": label(kind) | both | rates[kind] for kind in PRETRAINED}
-    best = yield from tuned(runs, ways, {"tune_lr": TUNE_LR}, fine_tuned, few_scenes)
+    best = yield from tuned(runs, found, ways, {"tune_lr": TUNE_LR}, fine_tuned, few_scenes)
     scratch = {f"labels: {kind}, from scratch": label(kind) | NOTHING for kind in FROM_SCRATCH}
     axes, bounds = {"tune_lr": TUNE_LR, "tune_steps": SCRATCH_STEPS}, {"tune_steps": SCRATCH_STEPS[-1]}
-    best |= yield from tuned(runs, scratch, axes, fine_tuned, few_scenes, bounds)
+    best |= yield from tuned(runs, found, scratch, axes, fine_tuned, few_scenes, bounds)
     yield from reported({group: (how | {"draws": DRAWS}, setting) for group, (how, setting) in best.items()}, {"draws": 2})
     how, setting = best["labels: attention"]
     for share in SHARES:
@@ -125,28 +134,29 @@ def labels(runs):
                 yield entry("shares", f"labels: attention, {share:.2f} hidden", seed, other, TEST)
     unused = NOTHING | {"tune_lr": 0.0, "tune_steps": 0}
     for seed in SEEDS:
-        yield entry("report", "labels: pixels", seed, label("pixels") | unused, TEST)
+        yield entry("untrained", "labels: pixels", seed, label("pixels") | unused, TEST)
     short = label("attention") | {"steps": 10, "lr": 0.002, "share": 0.75, "tune_lr": 0.001, "tune_steps": 5}
     yield entry("check", "labels: attention", 1, short, TEST)
 
 
-def words(runs):
+def words(runs, found):
     """Networks that write captions."""
     how = {"task": "words", "order": "either", "looks": False}
     groups = {f"words: {kind}": how | {"kind": kind} for kind in WRITERS}
     groups |= {f"words: {kind}, one order": how | {"kind": kind, "order": "one"} for kind in ONE_ORDER}
-    best = yield from tuned(runs, groups, {"lr": WORD_LR}, exact, few_scenes)
+    best = yield from tuned(runs, found, groups, {"lr": WORD_LR}, exact, few_scenes)
     looks = lambda how: how | {"looks": how["kind"] in LOOKING and how["order"] == "either"}
     yield from reported({group: (looks(how), rate) for group, (how, rate) in best.items()})
     untrained = groups["words: decoder"] | {"lr": 0.0, "steps": 0, "looks": True}
     for seed in SEEDS:
-        yield entry("report", "words: decoder, untrained", seed, untrained, TEST)
+        yield entry("untrained", "words: decoder, untrained", seed, untrained, TEST)
     yield entry("check", "words: decoder", 1, untrained | {"lr": 0.002, "steps": 10}, TEST)
 
 
-def tuned(runs, groups, axes, score, near, bounds=None):
-    """The runs that tune these groups on one grid; returns {group: (what it is, its best setting)}."""
+def tuned(runs, found, groups, axes, score, near, bounds=None):
+    """The runs that tune these groups on one grid; returns {group: (what it is, its best setting)}, and adds to the contests found."""
     trials, best = settle(runs, list(groups), axes, score, near, TUNING_SEEDS, bounds=bounds)
+    found.append(Contest(best, tuple(axes), bounds=bounds or {}))
     for group, seed, setting in trials:
         how = groups[group]
         yield entry("tuning", group, seed, steps_of(how, TUNING_STEPS) | how | setting, VALIDATION)
@@ -163,11 +173,18 @@ def reported(best, if_longer=None):
     for group, (how, setting) in best.items():
         short = how | setting
         for seed in SEEDS:
-            yield entry("report", group, seed, short, TEST)
+            yield entry(part_of(group, short), group, seed, short, TEST)
         if times := LONGER.get(group):
             steps = {name: short[name] and times * short[name] for name in ("steps", "tune_steps") if name in short}
             for seed in LONGER_SEEDS:
                 yield entry("longer", f"{group}, longer", seed, short | (if_longer or {}) | steps, TEST)
+
+
+def part_of(group, how):
+    """What is compared at equal size and budget is the report; not so what has more parameters, or no training before the labels."""
+    if group in LARGER:
+        return "larger"
+    return "report" if how.get("steps", 1) != 0 else "scratch" if how["task"] == "labels" else "untrained"
 
 
 def best_rate(runs, group, share):

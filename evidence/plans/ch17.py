@@ -2,6 +2,8 @@
 
 import math
 
+from evidence.tune import Contest
+
 RECIPE = "drafts/17_questions.ipynb"
 SEEDS = (1, 2, 3)
 TUNING_SEED = 0
@@ -50,24 +52,42 @@ def plan(runs):
     Args:
         runs: those that are done; what was tuned is read from them.
     """
+    yield from _plan(runs, {})
+
+
+def contests(runs):
+    """Who was tuned alike, as far as the runs go: who searches, who reads, and variants of those who read."""
+    found = {}
+    list(_plan(runs, found))
+    of = lambda groups, axes: Contest({group: found[group] for group in groups}, axes, "climb", values=GRID)
+    whole = [
+        of([f"{task}: {kind}" for kind in kinds], tuple(GRID)) for task, kinds in (("sequence", SEQUENCE), ("picture", PICTURE))
+    ]
+    return [*whole, of([f"picture: {name}" for name in VARIANTS], ("lr",))]
+
+
+def _plan(runs, found):
+    """The runs that are wanted; adds the best settings of whoever is tuned to those that are found."""
     best = {}
     for kinds, base in ((SEQUENCE, SEARCHING), (PICTURE, READING)):
         for kind in kinds:
-            best[base["task"], kind] = yield from tuned_and_reported(runs, "report", base, START, tuple(GRID), kind=kind)
+            best[base["task"], kind] = yield from tuned_and_reported(runs, found, "report", base, START, tuple(GRID), kind=kind)
     for name, (kind, changes) in CONTROLS.items():
         changed = {"kind": kind, "name": name, **changes}
         for seed in SEEDS[:1] if name in ONCE else SEEDS:
             yield entry("control", SEARCHING, seed, best["sequence", kind], TEST, **changed)
     for name, (kind, changes) in VARIANTS.items():
         changed = {"kind": kind, "name": name, **changes}
-        yield from tuned_and_reported(runs, "control", READING, best["picture", kind], ("lr",), **changed)
+        yield from tuned_and_reported(runs, found, "control", READING, best["picture", kind], ("lr",), **changed)
     for base, kind in ((SEARCHING, "minGRU"), (READING, "attention")):
         yield entry("check", base, 1, START, TEST, kind=kind, steps=10)
 
 
-def tuned_and_reported(runs, part, base, start, axes, **changes):
-    """The trials of one network, then its runs; returns its settings."""
-    trials, best = along_lines(runs, entry("tuning", base, TUNING_SEED, start, VALIDATION, **changes)["group"], start, axes)
+def tuned_and_reported(runs, found, part, base, start, axes, **changes):
+    """The trials of one network, then its runs; returns its settings, and adds them to those that are found."""
+    group = entry("tuning", base, TUNING_SEED, start, VALIDATION, **changes)["group"]
+    trials, best = along_lines(runs, group, start, axes)
+    found[group] = best
     for setting in trials:
         yield entry("tuning", base, TUNING_SEED, setting, VALIDATION, **changes)
     for seed in SEEDS:

@@ -17,6 +17,9 @@ GOOD |= {"place": 4.0, "side": 11}
 PATH = "first and three latest, focused: after"
 
 
+REPORTED = ("report", "larger", "scratch")  # the last two differ in size, or in what came before the labels
+
+
 def complete(good):
     """The plan's runs once all are done, with made-up scores: the higher, the nearer the settings of a run are to the good ones.
 
@@ -77,7 +80,7 @@ def test_what_wins_by_little_runs_again_with_more_seeds_and_only_that(runs):
 
 
 def test_the_best_of_the_tuning_is_reported(runs):
-    report = {run["group"]: run["settings"] for run in runs if run["part"] == "report"}
+    report = {run["group"]: run["settings"] for run in runs if run["part"] in REPORTED}
     best = {"lr": 0.002, "share": 0.75, "tune_lr": 0.004, "tune_steps": ch16.AFTER}
     for kind in ch16.PRETRAINED:
         assert {name: report[f"labels: {kind}"][name] for name in best} == best
@@ -125,11 +128,11 @@ def test_learning_rates_are_chosen_after_no_more_steps_than_are_reported(runs):
 
 
 def test_what_is_tried_for_longer_has_its_rival_there(runs):
-    assert set(ch16.LONGER) <= {run["group"] for run in runs if run["part"] == "report"}
+    assert set(ch16.LONGER) <= {run["group"] for run in runs if run["part"] in REPORTED}
     for run in runs:
         if run["part"] == "longer":
             assert run["seed"] in ch16.LONGER_SEEDS
-            short = next(one for one in runs if one["part"] == "report" and f"{one['group']}, longer" == run["group"])
+            short = next(one for one in runs if one["part"] in REPORTED and f"{one['group']}, longer" == run["group"])
             times = {
                 run["settings"][name] / short["settings"][name] for name in ("steps", "tune_steps") if short["settings"].get(name)
             }
@@ -185,3 +188,10 @@ def test_every_group_that_the_chapter_asks_for_is_run(runs):
 def code_cells():
     cells = json.loads((ROOT / ch16.RECIPE).read_text(encoding="utf-8"))["cells"]
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_its_contests_are_fair_and_everybody_is_in_one():
+    runs = complete(GOOD)
+    contests = ch16.contests(runs)
+    assert [fault for contest in contests for fault in contest.faults(runs)] == []
+    assert {run["group"] for run in runs if run["part"] == "tuning"} == {group for contest in contests for group in contest.best}
