@@ -145,6 +145,7 @@ ALLOWED = {
     "evidence.plans": "",
     "evidence.plans.ch05": "evidence.recipe evidence.tune",
     "evidence.plans.ch??": "evidence.tune",
+    "evidence.plans.ch15_alone": "torch evidence.plans.ch15 evidence.recipe evidence.tune",
     "evidence.plans.ch15_search": "evidence.tune",
     "evidence.recipe": "torch attn_utils.device",
     "evidence.record": "attn_book.runs .recipe",

@@ -46,9 +46,7 @@ def contests(runs):
 def _tuned(runs):
     """The trials that are wanted, and the contests: plain pictures, few and many; photographs; more steps."""
     groups = {f"{kind}, {amount}": (kind, TUNED_AT[amount], PLAIN) for kind in (*KINDS, UNMIXED) for amount in TUNED_AT}
-    first_decay = {group: {"weight_decay": FIRST_DECAY} for group in groups}
-    trials, rates = chosen(runs, groups, RATES, first_decay)
-    more_trials, best = chosen(runs, groups, DECAYS, {group: {"lr": setting["lr"]} for group, setting in rates.items()})
+    trials, best = along_lines(runs, groups)
     on_photographs = {f"{kind}, {PHOTOGRAPHS}": (kind, TUNED_AT["many"], PHOTOGRAPHS) for kind in LINES}
     # More steps may want another rate; four times the steps take over what is best for twice.
     for_longer = {f"{kind}, longer": (kind, MANY, PLAIN) for kind in LINES}
@@ -57,7 +55,7 @@ def _tuned(runs):
     trials_longer, best_longer = chosen(runs, for_longer, RATES, decays(for_longer), steps=2 * STEPS)
     by_lines = Contest(best, ("lr", "weight_decay"), "lines")
     contests = [by_lines, Contest(best_there, ("lr",)), Contest(best_longer, ("lr",))]
-    return [*trials, *more_trials, *trials_there, *trials_longer], contests
+    return [*trials, *trials_there, *trials_longer], contests
 
 
 def _plan(runs):
@@ -95,6 +93,13 @@ def _plan(runs):
                 yield entry("control", f"{kind}, on photographs", seed, size, kind, setting, TEST, look=PHOTOGRAPHS)
     short = {"lr": 0.003, "weight_decay": 0.1}
     yield entry("check", "mix", 1, 512, "mix", short, TEST, steps=20)
+
+
+def along_lines(runs, groups):
+    """Learning rates, all of them with one weight decay; then weight decays, with the best rate. Groups as in `chosen`."""
+    trials, rates = chosen(runs, groups, RATES, {group: {"weight_decay": FIRST_DECAY} for group in groups})
+    more_trials, best = chosen(runs, groups, DECAYS, {group: {"lr": setting["lr"]} for group, setting in rates.items()})
+    return trials + more_trials, best
 
 
 def chosen(runs, groups, axis, given, steps=STEPS):

@@ -26,7 +26,8 @@ class Results:
         self.recipe = Recipe.read(self.content["provenance"]["recipe"])
         bench = self.recipe.name.removesuffix(".py").replace("/", ".")
         self.plan = importlib.import_module(bench if self.recipe.name.endswith(".py") else f"evidence.plans.{path.stem}")
-        self.command = f"make evidence CHAPTER={path.stem[2:]}" if self.recipe.name.endswith(".ipynb") else "make bench"
+        planned = (ROOT / "evidence" / "plans" / path.name).with_suffix(".py").is_file()
+        self.command = f"make evidence CHAPTER={path.stem[2:]}" if planned else "make bench"
 
     def part(self, part):
         return [run for run in self.runs if run["part"] == part]
