@@ -29,6 +29,10 @@ PREFERENCES = {
     "network.proxy.ssl": "127.0.0.1",
     "network.proxy.ssl_port": 9,
     "network.proxy.allow_hijacking_localhost": True,
+    "services.settings.server": "data:,#nothing",  # of its own accord it asks for nothing, such as wallpapers for its first page
+    "browser.newtabpage.enabled": False,
+    "browser.newtab.preload": False,
+    "browser.startup.page": 0,
     "browser.aboutwelcome.enabled": False,
     "browser.shell.checkDefaultBrowser": False,
     "browser.startup.homepage_override.mstone": "ignore",
