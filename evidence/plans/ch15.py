@@ -70,6 +70,7 @@ def _plan(runs):
                 yield entry("report" if kind in LINES else "stem", kind, seed, size, kind, setting, TEST)
                 if kind in LINES and size == MIDDLE:  # here the settings change: a bend may be theirs
                     yield entry("switch", f"{kind}, settings for few", seed, size, kind, best[f"{kind}, few"], TEST)
+                    yield entry("double", f"{kind}, twice the steps", seed, size, kind, setting, TEST, steps=2 * STEPS)
                 if kind in LINES and size == FEW:  # stopping early, with a schedule of its own
                     for part in (2, 4):
                         group = f"{kind}, 1 / {part} of the steps"
