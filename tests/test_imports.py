@@ -146,7 +146,7 @@ ALLOWED = {
     "evidence.plans.ch05": "evidence.recipe evidence.tune",
     "evidence.plans.ch??": "evidence.tune",
     "evidence.plans.ch15_alone": "torch evidence.plans.ch15 evidence.recipe evidence.tune",
-    "evidence.plans.ch15_search": "evidence.tune",
+    "evidence.plans.ch15_search": "evidence.plans.ch15 evidence.tune",
     "evidence.recipe": "torch attn_utils.device",
     "evidence.record": "attn_book.runs .recipe",
     "evidence.run": "distributed tqdm .recipe .record",

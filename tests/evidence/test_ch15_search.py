@@ -31,7 +31,7 @@ def test_each_seed_has_every_size_for_both_networks():
     of = Counter((run["group"], run["settings"]["pictures"]) for run in reported)
     assert of == {(kind, size): 3 for kind in ch15_search.KINDS for size in ch15_search.SIZES}
     assert {run["settings"]["steps"] for run in reported} == {ch15.STEPS} == {4 * ch07.STEPS}
-    assert not {run["seed"] for run in reported} & set(ch15_search.TUNING_SEEDS)
+    assert not {run["seed"] for run in reported} & set(ch15.TUNING_SEEDS)
 
 
 @pytest.mark.parametrize("kind", ch15_search.KINDS.values())
