@@ -1,4 +1,4 @@
-"""Moves a draft into the book: python drafts/land.py 15, in a clean tree. What is said around it stands in drafts/15_side.toml.
+"""Moves a draft into the book: python drafts/land.py 15, in a clean tree, 17 before 15 before 16. What is said around it stands in drafts/15_side.toml.
 
 Left to do by hand: results/, `python -m tools.execute`, `python -m tools.ledger`, rows of book/what_we_found.toml, `python -m
 tools.what_we_found`, sentences in brackets, all tests.
@@ -52,7 +52,8 @@ def land(number):
     notebook = f"notebooks/{draft.name}"
     replace(f"evidence/plans/ch{number}.py", f"drafts/{draft.name}", notebook)
     append("book/references.bib", (DRAFTS / f"{number}_references.bib").read_text(encoding="utf8"))
-    before = re.search(rf"^\| {number - 1} \|.*\n", Path("book/notation.md").read_text(encoding="utf8"), re.M)[0]
+    rows = re.findall(r"^\| \d+ \|.*\n", Path("book/notation.md").read_text(encoding="utf8"), re.M)
+    before = [row for row in rows if int(row.split()[1]) < number][-1]
     replace("book/notation.md", before, f"{before}{notation_row(number)}\n")
     append("book/ledger.toml", side["ledger"])
     for term in side["terms"]:
