@@ -37,6 +37,7 @@ CONTROLS = {
     "attention, two digits": ("attention", {"digits": 2}),
     "attention, no positions": ("attention", {"positions": "none"}),
 }
+LONGER = ("attention", "linear attention", "minGRU", "GRU", "convolution, summary")  # who still rises at the end, and who leads
 ONCE = {"minGRU, one way"}  # what it cannot know it cannot answer: one run checks the code
 VARIANTS = {  # of the networks that read one digit; the decay of the network that they change, a rate of their own
     "attention, stem of convolutions": ("attention", {"stem": "convolutions"}),
@@ -72,6 +73,10 @@ def _plan(runs, found):
     for kinds, base in ((SEQUENCE, SEARCHING), (PICTURE, READING)):
         for kind in kinds:
             best[base["task"], kind] = yield from tuned_and_reported(runs, found, "report", base, START, tuple(GRID), kind=kind)
+    for kind in LONGER:
+        for seed in SEEDS:
+            changed = {"kind": kind, "name": f"{kind}, longer", "steps": 4 * STEPS["sequence"]}
+            yield entry("longer", SEARCHING, seed, best["sequence", kind], TEST, **changed)
     for name, (kind, changes) in CONTROLS.items():
         changed = {"kind": kind, "name": name, **changes}
         for seed in SEEDS[:1] if name in ONCE else SEEDS:
