@@ -226,16 +226,16 @@ def test_of_what_is_close_the_lowest_loss_wins_and_what_diverged_never_does():
 
 def test_a_variant_has_a_rate_of_its_own_and_the_decay_of_what_it_changes():
     def score(settings):
-        best = 0.01 if settings.get("stem") == "convolutions" else 0.003
+        best = 0.01 if settings["positions"] == "none" else 0.003
         return _hill(best, 0.1)(settings)
 
     wanted, runs = _tried(ch17.plan, score)
-    by_group = {run["group"]: run["settings"] for run in wanted if run["part"] == "control"}
+    by_group = {run["group"]: run["settings"] for run in wanted if run["part"] in ("report", "control")}
     for kind in ch17.PICTURE:
-        settings = by_group[f"picture: {kind}, stem of convolutions"]
+        settings = by_group[f"picture: {kind}, no positions"]
         assert (settings["lr"], settings["weight_decay"], settings["kind"]) == (0.01, 0.1, kind)
-        assert by_group[f"picture: {kind}, no positions"]["lr"] == 0.003
-    decays = {run["settings"]["weight_decay"] for run in runs if run["group"].endswith("stem of convolutions")}
+        assert by_group[f"picture: {kind}"]["lr"] == 0.003
+    decays = {run["settings"]["weight_decay"] for run in runs if run["group"].endswith(f"{kind}, no positions")}
     assert decays == {0.1}
 
 
