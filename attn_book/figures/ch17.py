@@ -82,13 +82,33 @@ def over_distances(series, distances, *, floor, floor_label):
         floor: The level of guessing.
         floor_label: What it is.
     """
-    labels = {"xlabel": "steps between the two marks (from … to twice as many)", "ylabel": "right answers at the cue"}
+    labels = {"xlabel": "places between the two marks (from … to twice as many)", "ylabel": "right answers at the cue"}
     lines = {name: (distances, shares) for name, shares in series.items()}
     fig = curves(lines, markers=True, logx=True, xticks=distances, **labels)
     ax = fig.axes[0]
     ax.axhline(floor, color=INK, ls="--", lw=1.2, label=floor_label)
     ax.set_ylim(0, 1)
-    ax.legend(loc="center right")
+    legend_above(ax)
+    return fig
+
+
+def legend_above(ax):
+    """The legend over the picture, in two columns, where lines leave no room for it."""
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+
+
+def on_the_way(series, steps, *, size=(5.6, 5.0)):
+    """Shares of right answers at moments of a training.
+
+    Args:
+        series: {name: (moments,) shares}.
+        steps: (moments,) training steps.
+        size: Width and height in inches.
+    """
+    labels = {"xlabel": "training steps, of a training of 2,400", "ylabel": "right answers at the cue"}
+    fig = curves({name: (steps, shares) for name, shares in series.items()}, markers=True, xticks=steps, size=size, **labels)
+    fig.axes[0].set_ylim(0, 1)
+    legend_above(fig.axes[0])
     return fig
 
 

@@ -60,3 +60,11 @@ def test_distances_double_beside_the_level_of_guessing():
     assert ax.lines[0].get_xydata().tolist() == [[1, 0.9], [2, 0.8]]
     assert set(ax.lines[1].get_ydata()) == {0.3}
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ours", "a guess"]
+
+
+def test_on_the_way_every_moment_is_a_tick_and_nothing_is_under_the_legend():
+    ax = ch17.on_the_way({"ours": [0.7, 0.9], "theirs": [0.2, 0.8]}, [600, 1200]).axes[0]
+    assert ax.lines[1].get_xydata().tolist() == [[600, 0.2], [1200, 0.8]]
+    assert ax.get_ylim() == (0, 1) and {600, 1200} <= set(ax.get_xticks())
+    ax.figure.canvas.draw()
+    assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1
