@@ -147,6 +147,7 @@ ALLOWED = {
     "evidence.plans.ch??": "evidence.tune",
     "evidence.plans.ch15_alone": "torch evidence.plans.ch15 evidence.recipe evidence.tune",
     "evidence.plans.ch15_search": "evidence.plans.ch15 evidence.tune",
+    "evidence.plans.ch17_linear": "torch evidence.plans.ch17 evidence.recipe evidence.tune",
     "evidence.recipe": "torch attn_utils.device",
     "evidence.record": "attn_book.runs .recipe",
     "evidence.run": "distributed tqdm .recipe .record",

@@ -36,8 +36,11 @@ CONTROLS = {
     "minGRU, two digits": ("minGRU", {"digits": 2}),
     "attention, two digits": ("attention", {"digits": 2}),
     "attention, no positions": ("attention", {"positions": "none"}),
+    "minGRU, gates at ½, 800 steps": ("minGRU", {"long_memory": False, "steps": 800}),
+    "minGRU, two digits, longer": ("minGRU", {"digits": 2, "steps": 4 * STEPS["sequence"]}),
+    "attention, two digits, longer": ("attention", {"digits": 2, "steps": 4 * STEPS["sequence"]}),
 }
-LONGER = ("attention", "minGRU", "GRU")  # both scans still rise at the end
+SHORTER = ("attention", "even weights", "minGRU", "GRU")  # half-way: does distance cost them answers while they learn?
 ONCE = {"minGRU, one way"}  # what it cannot know it cannot answer: one run checks the code
 VARIANTS = {  # of the networks that read one digit; the decay of the network that they change, a rate of their own
     "attention, no positions": ("attention", {"positions": "none"}),
@@ -71,10 +74,12 @@ def _plan(runs, found):
     for kinds, base in ((SEQUENCE, SEARCHING), (PICTURE, READING)):
         for kind in kinds:
             best[base["task"], kind] = yield from tuned_and_reported(runs, found, "report", base, START, tuple(GRID), kind=kind)
-    for kind in LONGER:
+    for kind in SEQUENCE:
         for seed in SEEDS:
-            changed = {"kind": kind, "name": f"{kind}, longer", "steps": 4 * STEPS["sequence"]}
-            yield entry("longer", SEARCHING, seed, best["sequence", kind], TEST, **changed)
+            yield longer(SEARCHING, seed, best["sequence", kind], kind)
+    for kind in SHORTER:
+        for seed in SEEDS:
+            yield entry("shorter", SEARCHING, seed, best["sequence", kind], TEST, kind=kind, name=f"{kind}, 800 steps", steps=800)
     for name, (kind, changes) in CONTROLS.items():
         changed = {"kind": kind, "name": name, **changes}
         for seed in SEEDS[:1] if name in ONCE else SEEDS:
@@ -96,6 +101,11 @@ def tuned_and_reported(runs, found, part, base, start, axes, **changes):
     for seed in SEEDS:
         yield entry(part, base, seed, best, TEST, **changes)
     return best
+
+
+def longer(base, seed, best, kind):
+    """Four times the steps, with the settings that are best for the usual ones."""
+    return entry("longer", base, seed, best, TEST, kind=kind, name=f"{kind}, longer", steps=4 * STEPS["sequence"])
 
 
 def along_lines(runs, group, start, axes):
