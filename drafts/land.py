@@ -1,6 +1,6 @@
 """Moves a draft into the book: python drafts/land.py 15, in a clean tree, 17 before 15 before 16. What is said around it stands in drafts/15_side.toml.
 
-Left to do by hand: results/, `python -m tools.execute`, `python -m tools.ledger`, rows of book/what_we_found.toml, `python -m
+Left to do by hand: results/, `python -m tools.execute`, `python -m tools.ledger`, rows of book/what_we_found.toml where the side file has none, `python -m
 tools.what_we_found`, sentences in brackets, all tests.
 """
 
@@ -56,6 +56,8 @@ def land(number):
     before = [row for row in rows if int(row.split()[1]) < number][-1]
     replace("book/notation.md", before, f"{before}{notation_row(number)}\n")
     append("book/ledger.toml", side["ledger"])
+    if "found" in side:
+        append("book/what_we_found.toml", side["found"])
     for term in side["terms"]:
         add_term(*term)
     for page, old, new in side["pages"]:

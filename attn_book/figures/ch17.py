@@ -69,7 +69,7 @@ def over_shifts(series, *, size=(5.6, 4.4)):
     labels = {"xlabel": "px by which the picture moves", "ylabel": "share of answers that change"}
     fig = curves({name: (px, shares) for name, shares in series.items()}, markers=True, xticks=px, size=size, **labels)
     fig.axes[0].set_ylim(0)
-    fig.axes[0].legend(loc="lower right")
+    legend_above(fig.axes[0])
     return fig
 
 
