@@ -105,7 +105,7 @@ def on_the_way(series, steps, *, size=(5.6, 5.0)):
         steps: (moments,) training steps.
         size: Width and height in inches.
     """
-    labels = {"xlabel": "training steps, of a training of 2,400", "ylabel": "right answers at the cue"}
+    labels = {"xlabel": f"steps, of a training of {steps[-1]:,}", "ylabel": "right answers at the cue"}
     fig = curves({name: (steps, shares) for name, shares in series.items()}, markers=True, xticks=steps, size=size, **labels)
     fig.axes[0].set_ylim(0, 1)
     legend_above(fig.axes[0])
