@@ -201,7 +201,7 @@ def test_the_report_waits_for_the_tuning():
 def test_tuning_goes_along_two_lines_until_the_best_is_passed(summit, trials):
     wanted, runs = _tried(ch17.plan, _hill(*summit))
     best = dict(zip(ch17.GRID, summit))
-    settled = {run["group"]: run["settings"] for run in wanted if run["part"] in ("report", "longer", "control")}
+    settled = {run["group"]: run["settings"] for run in wanted if run["part"] in ("report", "longer", "shorter", "control")}
     assert all({name: settings[name] for name in best} == best for settings in settled.values())
     tried = Counter(run["group"] for run in runs)
     assert {tried[f"sequence: {kind}"] for kind in ch17.SEQUENCE} == {trials}
@@ -242,7 +242,7 @@ def test_a_variant_has_a_rate_of_its_own_and_the_decay_of_what_it_changes():
 
 def test_every_sentence_has_three_seeds_but_the_check_of_what_cannot_be_known():
     wanted, _ = _tried(ch17.plan, _hill(0.003, 1.0))
-    seeds = Counter(run["group"] for run in wanted if run["part"] in ("report", "longer", "control"))
+    seeds = Counter(run["group"] for run in wanted if run["part"] in ("report", "longer", "shorter", "control"))
     assert {group for group, count in seeds.items() if count != len(ch17.SEEDS)} == {f"sequence: {name}" for name in ch17.ONCE}
     assert all(None not in run["settings"].values() for run in wanted)
     (one_way,) = [run for run in wanted if run["group"] == "sequence: minGRU, one way"]
@@ -253,9 +253,9 @@ def test_scans_and_scenes_of_tuning_and_report_are_apart():
     runs = list(ch17.plan([]))
     used = {
         part: {(run["settings"]["split"], run["settings"]["scene_seed"]) for run in runs if run["part"] == part}
-        for part in ("tuning", "report", "longer", "control")
+        for part in ("tuning", "report", "longer", "shorter", "control")
     }
-    assert used["report"] == used["longer"] == used["control"] and not used["report"] & used["tuning"]
+    assert used["report"] == used["longer"] == used["shorter"] == used["control"] and not used["report"] & used["tuning"]
     assert ch17.TUNING_SEED not in ch17.SEEDS
 
 
