@@ -40,7 +40,7 @@ CONTROLS = {
     "minGRU, two digits, longer": ("minGRU", {"digits": 2, "steps": 4 * STEPS["sequence"]}),
     "attention, two digits, longer": ("attention", {"digits": 2, "steps": 4 * STEPS["sequence"]}),
 }
-SHORTER = ("attention", "even weights", "minGRU", "GRU")  # a third of the steps: does distance cost them answers while they learn?
+SHORTER = ("attention", "even weights", "minGRU", "GRU")  # a third of the steps: does distance cost answers on the way?
 ONCE = {"minGRU, one way"}  # what it cannot know it cannot answer: one run checks the code
 VARIANTS = {  # of the networks that read one digit; the decay of the network that they change, a rate of their own
     "attention, no positions": ("attention", {"positions": "none"}),
