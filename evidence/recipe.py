@@ -91,6 +91,7 @@ def perform(recipe, run):
     from attn_utils.device import pick_device
 
     torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False  # convolutions in single precision, as matrix products are
     made_with = origin(recipe)  # before the modules are imported, for somebody may be editing them
     if (device := pick_device()).type == "cuda":
         made_with["machine"] += f"; on {torch.cuda.get_device_name(device)}"
@@ -139,10 +140,17 @@ def _processor():
 
 @functools.cache
 def namespace(recipe):
-    """The executed recipe, as a module (some of what it may define, dataclasses for one, look for theirs)."""
+    """The executed recipe, as a module (some of what it may define, dataclasses for one, look for theirs).
+
+    Where there is an accelerator (`pick_device`), its `fit` trains there, whether or not the recipe says so.
+    """
+    from attn_utils.device import pick_device
+
     module = types.ModuleType("recipe_" + recipe.recipe_sha())
     sys.modules[module.__name__] = module
     exec(compile(recipe.source, recipe.name, "exec"), module.__dict__)
+    if (device := pick_device()).type != "cpu" and hasattr(module, "fit"):
+        module.fit = functools.partial(module.fit, device=device)
     return module
 
 

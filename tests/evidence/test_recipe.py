@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+import torch
 
 from evidence import recipe as recipes
 from evidence.recipe import Recipe, origin, perform
@@ -82,6 +83,12 @@ def test_a_run_says_what_it_was_made_with():
     assert done["scores"] == {"product": 1.33333, "count": 2}
     assert done["origin"] == origin(recipe)
     assert "torch threads: 1" in done["origin"]["machine"]
+
+
+def test_what_a_recipe_trains_is_trained_on_the_accelerator(monkeypatch):
+    monkeypatch.setattr("attn_utils.device.pick_device", lambda: torch.device("meta"))
+    recipe = Recipe("a", "def fit(**how): return how\n\ndef run(seed): return {'there': fit()['device'].type == 'meta'}")
+    assert perform(recipe, {"seed": 0, "settings": {}})["scores"] == {"there": 1}
 
 
 def test_a_run_that_diverged_says_so():
