@@ -4,7 +4,7 @@ import math
 
 from evidence.tune import Contest
 
-RECIPE = "drafts/17_questions.ipynb"
+RECIPE = "notebooks/17_questions.ipynb"
 SEEDS = (1, 2, 3)
 TUNING_SEED = 0
 # After 800 steps chapter 7's rivals guessed. After 3,200 the best of those that show every cell a summary of the picture answered nearly as
