@@ -82,7 +82,7 @@ def over_distances(series, distances, *, floor, floor_label):
         floor: The level of guessing.
         floor_label: What it is.
     """
-    labels = {"xlabel": "places between the two marks (from … to twice as many)", "ylabel": "right answers at the cue"}
+    labels = {"xlabel": "places from the square to its digit (from … to twice as many)", "ylabel": "right answers at the cue"}
     lines = {name: (distances, shares) for name, shares in series.items()}
     fig = curves(lines, markers=True, logx=True, xticks=distances, **labels)
     ax = fig.axes[0]

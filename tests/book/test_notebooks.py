@@ -3,6 +3,7 @@
 That the outputs are what the cells give is nbval's part; this looks at what nbval would let through.
 """
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -124,6 +125,14 @@ def test_a_cell_is_one_thought(notebook):
     lengths = sorted(len(_text(cell["source"]).splitlines()) for cell in notebook.code)
     assert lengths[-1] <= MAX_LINES
     assert lengths[len(lengths) // 2] <= 10, "half of the cells should be a few lines"
+
+
+def test_no_table_is_lost(notebook):
+    """What `runs.table` returns is shown where it is the last that a cell evaluates, and nowhere else."""
+    for n, cell in enumerate(notebook.code, 1):
+        statements = ast.parse(_text(cell["source"])).body
+        lost = [line for line in statements[:-1] if isinstance(line, ast.Expr) and ast.unparse(line).startswith("runs.table(")]
+        assert not lost, f"code cell {n} makes a table that nobody sees"
 
 
 def test_lines_fit_the_page(notebook):
