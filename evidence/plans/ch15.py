@@ -97,10 +97,29 @@ def _plan(runs):
 
 
 def along_lines(runs, groups):
-    """Learning rates, all of them with one weight decay; then weight decays, with the best rate. Groups as in `chosen`."""
+    """Learning rates, all of them with one weight decay; then weight decays, with the best rate. Groups as in `chosen`.
+
+    The first decay stays where no other is better by more than luck.
+    """
     trials, rates = chosen(runs, groups, RATES, {group: {"weight_decay": FIRST_DECAY} for group in groups})
     more_trials, best = chosen(runs, groups, DECAYS, {group: {"lr": setting["lr"]} for group, setting in rates.items()})
+    for group, setting in best.items():
+        if None not in setting.values() and not ahead(runs, group, setting, setting | {"weight_decay": FIRST_DECAY}):
+            setting["weight_decay"] = FIRST_DECAY
     return trials + more_trials, best
+
+
+def ahead(runs, group, one, other):
+    """Whether a group's one setting is better than its other by two standard errors, over the tuning seeds that tried both."""
+    tried = {
+        (run["seed"], run["settings"]["lr"], run["settings"]["weight_decay"]): accuracy(run)
+        for run in runs
+        if (run["part"], run["group"]) == ("tuning", group)
+    }
+    pairs = [[tried.get((seed, *setting.values())) for setting in (one, other)] for seed in TUNING_SEEDS]
+    differences = [a - b for a, b in pairs if None not in (a, b)]
+    highest = max(a for a, _ in pairs if a is not None)
+    return sum(differences) / len(differences) > 2 * near(highest) / len(differences) ** 0.5
 
 
 def chosen(runs, groups, axis, given, steps=STEPS):

@@ -213,3 +213,21 @@ def test_a_run_remembers_its_best_moment_by_pictures_of_other_scans(small, monke
     scores = small.run(1, kind="mix", steps=3, **HOW)
     assert scores["stopped at"] == pytest.approx(2 / 3)
     assert torch.equal(kept[-1], kept[1]) and not torch.equal(kept[-1], kept[2])
+
+
+@pytest.mark.parametrize("seeds", [ch15.TUNING_SEEDS[:1], ch15.TUNING_SEEDS], ids=["one seed", "three"])
+def test_another_weight_decay_is_taken_where_it_is_better_by_more_than_luck(seeds):
+    one, first = ({"lr": 0.003, "weight_decay": decay} for decay in (1.0, ch15.FIRST_DECAY))
+    luck = 2 * ch15.near(0.9) / len(seeds) ** 0.5
+
+    def ahead(gain):
+        runs = [
+            {"part": "tuning", "group": "mix, few", "seed": seed, "settings": setting, "scores": {"accuracy": accuracy}}
+            for seed in seeds
+            for setting, accuracy in ((one, 0.9), (first, 0.9 - gain))
+        ]
+        return ch15.ahead(runs, "mix, few", one, first)
+
+    assert not ahead(-0.1)
+    assert not ahead(0.9 * luck)
+    assert ahead(1.1 * luck)
