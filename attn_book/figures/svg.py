@@ -88,7 +88,7 @@ def smaller_picture(href):
     elif opaque and len(data) > MAX_PNG:
         image.convert("RGB").save(written, "jpeg", quality=75, subsampling=0, optimize=True)
     else:
-        image.save(written, "png", optimize=True)
+        (image.convert("RGB") if opaque else image).save(written, "png", optimize=True)
     kind = "jpeg" if written.getvalue()[:2] == b"\xff\xd8" else "png"
     return f"data:image/{kind};base64,{base64.b64encode(written.getvalue()).decode('ascii')}"
 

@@ -110,14 +110,16 @@ def test_pictures_become_smaller_and_lose_nothing_that_can_be_seen():
     rng = np.random.default_rng(0)
     few = Image.fromarray(rng.choice(200, (60, 60)).astype(np.uint8)).convert("RGB")
     photo = Image.fromarray((photograph("coffee", size=(120, 180)) * 255).astype(np.uint8))
+    small = photo.resize((60, 40))
     clear = Image.fromarray(rng.integers(0, 256, (90, 90, 4), dtype=np.uint8))
-    for image, kind, loss in ((few, "png", 0), (photo, "jpeg", 3), (clear, "png", 0)):
+    for image, kind, loss in ((few, "png", 0), (photo, "jpeg", 3), (small, "png", 0), (clear, "png", 0)):
         before, after = href_of(image), smaller_picture(href_of(image))
         assert after.startswith(f"data:image/{kind};")
         assert len(after) <= len(before)
         difference = np.asarray(image.convert("RGBA"), int) - np.asarray(picture_of(after).convert("RGBA"), int)
         assert np.abs(difference).mean() <= loss
     assert len(smaller_picture(href_of(photo))) < len(href_of(photo)) / 2
+    assert picture_of(smaller_picture(href_of(small.convert("RGBA")))).mode == "RGB"  # nothing is said of what is opaque
 
 
 CELL = """\

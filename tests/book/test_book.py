@@ -19,7 +19,7 @@ PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 
 SMALLEST_TEXT = 9  # px, in a figure on a phone
-HEAVIEST_PAGE = 1.5 * 2**20  # bytes of HTML, with its figures and explorers
+HEAVIEST_PAGE = 1_500_000  # bytes of HTML, with its figures and explorers
 
 
 @dataclass
