@@ -93,8 +93,8 @@ def perform(recipe, run):
     torch.set_num_threads(1)
     torch.backends.cudnn.allow_tf32 = False  # convolutions in single precision, as matrix products are
     made_with = origin(recipe)  # before the modules are imported, for somebody may be editing them
-    if (device := pick_device()).type == "cuda":
-        made_with["machine"] += f"; on {torch.cuda.get_device_name(device)}"
+    if (device := pick_device()).type != "cpu":
+        made_with["machine"] += f"; on {torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type}"
     return {**timed(namespace(recipe).run, run), "origin": made_with}
 
 

@@ -88,7 +88,9 @@ def test_a_run_says_what_it_was_made_with():
 def test_what_a_recipe_trains_is_trained_on_the_accelerator(monkeypatch):
     monkeypatch.setattr("attn_utils.device.pick_device", lambda: torch.device("meta"))
     recipe = Recipe("a", "def fit(**how): return how\n\ndef run(seed): return {'there': fit()['device'].type == 'meta'}")
-    assert perform(recipe, {"seed": 0, "settings": {}})["scores"] == {"there": 1}
+    done = perform(recipe, {"seed": 0, "settings": {}})
+    assert done["scores"] == {"there": 1}
+    assert done["origin"]["machine"].endswith("; on meta")
 
 
 def test_a_run_that_diverged_says_so():
