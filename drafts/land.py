@@ -57,7 +57,8 @@ def land(number):
     replace("book/notation.md", before, f"{before}{notation_row(number)}\n")
     append("book/ledger.toml", side["ledger"])
     if "found" in side:
-        append("book/what_we_found.toml", side["found"])
+        waiting = f'chapter = {number}\nresults = "ch{number}"\n'
+        replace("book/what_we_found.toml", waiting, waiting + side["found"].lstrip())
     for term in side["terms"]:
         add_term(*term)
     for page, old, new in side["pages"]:
