@@ -44,13 +44,13 @@ def falling_errors(sizes, errors, laws, bands=None, *, xlabel, ylabel, size=(5.6
     return fig
 
 
-def options(names, panels, *, reference=None, size=None):
+def options(names, panels, foretold=None, *, size=None):
     """What options cost, one panel of horizontal bars below the other; what was not measured says so.
 
     Args:
         names: (rows,) options, first on top.
         panels: {label of the x axis: (values, low, high)}, (rows,) each; NaN where nothing was measured; low and high may be None.
-        reference: Where a line stands in every panel, or None.
+        foretold: {label of the x axis: (rows,)}, what a formula says, drawn as diamonds; None for nothing.
         size: Width and height in inches; by default as high as the bars need.
     """
     fig, axes = plt.subplots(len(panels), 1, figsize=size or (5.6, len(panels) * (0.36 * len(names) + 0.9)), squeeze=False)
@@ -64,8 +64,8 @@ def options(names, panels, *, reference=None, size=None):
         ax.barh(rows[known], values[known], xerr=whiskers, height=0.62, color=PALETTE[0], error_kw={"ecolor": INK, "capsize": 3})
         for row in rows[~known]:
             ax.text(0.02, row, "not measured", color=MUTED, va="center", transform=ax.get_yaxis_transform())
-        if reference is not None:
-            ax.axvline(reference, color=INK, ls="--", lw=1.2)
+        if label in (foretold or {}):
+            ax.plot(as_array(foretold[label], "foretold"), rows, "D", ms=6, color=PALETTE[1], mec=INK)
         ax.set_yticks(rows, names)
         ax.set_ylim(len(names) - 0.5, -0.5)
         ax.set_xlabel(label)

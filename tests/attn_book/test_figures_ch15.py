@@ -41,8 +41,10 @@ def test_without_bands_there_are_none():
 
 def test_what_was_not_measured_says_so_and_has_no_bar():
     panels = {"ms": ([1.0, np.nan, 3.0], [0.9, np.nan, 2.0], [1.2, np.nan, 3.5]), "MB": ([np.nan] * 3, None, None)}
-    fig = ch15.options(["as it is", "compiled", "bf16"], panels, reference=1.0)
+    fig = ch15.options(["as it is", "compiled", "bf16"], panels, {"ms": [1.1, 2.0, 2.9]})
     times, memory = fig.axes
+    assert [tuple(line.get_xdata()) for line in times.lines if line.get_marker() == "D"] == [(1.1, 2.0, 2.9)]
+    assert not any(line.get_marker() == "D" for line in memory.lines)
     assert [bar.get_width() for bar in times.patches] == [1.0, 3.0]
     assert [(text.get_text(), text.get_position()[1]) for text in times.texts] == [("not measured", 1)]
     assert len(memory.patches) == 0 and len(memory.texts) == 3
