@@ -22,7 +22,7 @@ PLAIN, PHOTOGRAPHS = "plain", "photographs"  # what is behind the digits
 TUNED_AT = {"few": 1_280, "many": 50_000}  # scenes; every size takes the settings of the nearer of the two
 RATES, DECAYS = {"lr": (0.001, 0.003, 0.01)}, {"weight_decay": (0.01, 0.1, 1.0)}
 FIRST_DECAY = 0.1  # with which the learning rate is chosen; then the weight decay with that learning rate
-MOST = 7  # values of one axis
+MOST = {"lr": 7, "weight_decay": 6}  # values that an axis may come to have
 SHIFT = 4  # px, where pictures are moved about as well
 
 
@@ -137,7 +137,8 @@ def chosen(runs, groups, axis, given, steps=STEPS):
         A list of the runs that this takes, and {group: both settings}.
     """
     ours = [run for run in runs if run["group"] in groups and given[run["group"]].items() <= run["settings"].items()]
-    trials, best = settle(ours, list(groups), axis, accuracy, near, TUNING_SEEDS, most=MOST)
+    (name,) = axis
+    trials, best = settle(ours, list(groups), axis, accuracy, near, TUNING_SEEDS, most=MOST[name])
     wanted = []
     for group, seed, value in trials:
         kind, size, look = groups[group]
