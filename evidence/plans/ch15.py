@@ -16,6 +16,7 @@ VALIDATION_SCENES = 2_000
 LINES = ("attention", "convolution", "mix")
 CROSSED = "matrix + convolution"  # the stem of the first and the blocks of the second
 KINDS = (*LINES, CROSSED)
+CHAPTER_7S = ("mix", "convolution")  # networks of chapter 7, which calls the first "attention"
 UNMIXED = "no mixing"  # a copy of CONVOLUTION with kernels of one cell
 PLAIN, PHOTOGRAPHS = "plain", "photographs"  # what is behind the digits
 
@@ -80,6 +81,9 @@ def _plan(runs):
                     yield entry("scans", f"{kind}, fewer scans", seed, size, kind, setting, TEST, scans="validation")
                     longer = best_longer[f"{kind}, longer"]
                     yield entry("double", f"{kind}, twice the steps", seed, size, kind, longer, TEST, steps=2 * STEPS)
+                    if kind == "convolution":  # whose rate for longer was chosen by few wrong answers
+                        group = f"{kind}, twice the steps, rate as before"
+                        yield entry("double", group, seed, size, kind, setting, TEST, steps=2 * STEPS)
                     if seed == SEEDS[0]:
                         yield entry("four", f"{kind}, four times the steps", seed, size, kind, longer, TEST, steps=4 * STEPS)
             if size == TUNED_AT["few"]:
@@ -93,6 +97,9 @@ def _plan(runs):
             for kind in LINES:
                 setting = best_there[f"{kind}, {PHOTOGRAPHS}"]
                 yield entry("control", f"{kind}, on photographs", seed, size, kind, setting, TEST, look=PHOTOGRAPHS)
+                if size == MANY and kind in CHAPTER_7S:  # as short as there, with ten times the pictures
+                    group = f"{kind}, on photographs, a quarter of the steps"
+                    yield entry("control", group, seed, size, kind, setting, TEST, look=PHOTOGRAPHS, steps=STEPS // 4)
     short = {"lr": 0.003, "weight_decay": 0.1}
     yield entry("check", "mix", 1, 512, "mix", short, TEST, steps=20)
 
