@@ -2,7 +2,7 @@
 
 from evidence.tune import Contest, settle
 
-RECIPE = "drafts/15_scale.ipynb"
+RECIPE = "notebooks/15_scale.ipynb"
 SEEDS = (1, 2, 3)
 TUNING_SEEDS = (0, 4, 5)  # the first tries the whole grid, the others what it leaves close together
 STEPS = 3_200
