@@ -81,9 +81,6 @@ def _plan(runs):
                     yield entry("scans", f"{kind}, fewer scans", seed, size, kind, setting, TEST, scans="validation")
                     longer = best_longer[f"{kind}, longer"]
                     yield entry("double", f"{kind}, twice the steps", seed, size, kind, longer, TEST, steps=2 * STEPS)
-                    if kind == "convolution":  # whose rate for longer was chosen by few wrong answers
-                        group = f"{kind}, twice the steps, rate as before"
-                        yield entry("double", group, seed, size, kind, setting, TEST, steps=2 * STEPS)
                     if seed == SEEDS[0]:
                         yield entry("four", f"{kind}, four times the steps", seed, size, kind, longer, TEST, steps=4 * STEPS)
             if size == TUNED_AT["few"]:
@@ -99,7 +96,7 @@ def _plan(runs):
                 yield entry("control", f"{kind}, on photographs", seed, size, kind, setting, TEST, look=PHOTOGRAPHS)
                 if size == MANY and kind in CHAPTER_7S:  # as short as there, with ten times the pictures
                     group = f"{kind}, on photographs, a quarter of the steps"
-                    yield entry("control", group, seed, size, kind, setting, TEST, look=PHOTOGRAPHS, steps=STEPS // 4)
+                    yield entry("sooner", group, seed, size, kind, setting, TEST, look=PHOTOGRAPHS, steps=STEPS // 4)
     short = {"lr": 0.003, "weight_decay": 0.1}
     yield entry("check", "mix", 1, 512, "mix", short, TEST, steps=20)
 
@@ -114,7 +111,7 @@ def along_lines(runs, groups):
     for group, setting in best.items():
         if None not in setting.values() and not ahead(runs, group, setting, setting | {"weight_decay": FIRST_DECAY}):
             setting["weight_decay"] = FIRST_DECAY
-    return trials + more_trials, best
+    return trials + [trial for trial in more_trials if trial not in trials], best
 
 
 def ahead(runs, group, one, other):

@@ -94,6 +94,14 @@ def test_a_control_has_all_three_lines_and_differs_from_the_report_in_one_thing(
         assert len([name for name in how if how[name] != base[name]]) == 1, run
 
 
+def test_as_short_as_chapter_7_are_its_two_networks_on_photographs():
+    sooner = [run for run in all_runs() if run["part"] == "sooner"]
+    assert Counter(run["settings"]["kind"] for run in sooner) == dict.fromkeys(ch15.CHAPTER_7S, len(ch15.SEEDS))
+    patient = [run["settings"] for run in all_runs() if run["part"] == "control"]
+    for run in sooner:
+        assert run["settings"] | {"steps": ch15.STEPS} in patient
+
+
 def test_the_report_is_asked_of_scans_that_nothing_was_trained_on_or_chosen_by():
     for run in all_runs():
         how = run["settings"]
