@@ -39,7 +39,7 @@ SHARES = (0.25, 0.5, 0.75, 0.9)
 AS_ATTENTION = ("blanked", "no mixing", "attention, on noise")  # of the share that is best for attention, at rates of their own
 PRETRAINED = (*CHOOSE_SHARE, *AS_ATTENTION)
 FROM_SCRATCH = ("attention", "convolution", "convolution, batch norm")
-SCRATCH_STEPS = (AFTER, 600, BEFORE + AFTER)  # to choose from; no more than both trainings together
+LABEL_STEPS = (AFTER, 600, BEFORE + AFTER)  # for who is free to choose, the last is as many as both trainings together
 TUNE_LR = WORD_LR
 NOTHING = {"steps": 0, "lr": 0.0, "share": 0.0}  # is learned without labels
 DRAWS = 3  # of 100 labels, in each run of the report
@@ -52,7 +52,7 @@ ONE_ORDER = ("decoder", "at once", "classifier")
 LONGER = {  # so many times the steps, with the settings that were best for the short run
     **{f"stereo: {kind}": 4 for kind in ("one step", "further layers", "wider", "no matching")},
     "tracking: trained": 4,
-    **{f"labels: {kind}": 3 for kind in CHOOSE_SHARE},
+    **{f"labels: {kind}{steps}": 3 for kind in CHOOSE_SHARE for steps in ("", ", patient")},
     **{f"labels: {kind}, from scratch": 3 for kind in FROM_SCRATCH},
     **{f"words: {kind}": 3 for kind in ("decoder", *WRITERS[-3:])},
 }
@@ -122,8 +122,10 @@ def labels(runs, found):
     ways = {f"labels: {kind}": label(kind) | both | rates[kind] for kind in PRETRAINED}
     best = yield from tuned(runs, found, ways, {"tune_lr": TUNE_LR}, fine_tuned, few_scenes)
     scratch = {f"labels: {kind}, from scratch": label(kind) | NOTHING for kind in FROM_SCRATCH}
-    axes, bounds = {"tune_lr": TUNE_LR, "tune_steps": SCRATCH_STEPS}, {"tune_steps": SCRATCH_STEPS[-1]}
-    best |= yield from tuned(runs, found, scratch, axes, fine_tuned, few_scenes, bounds)
+    patient = {f"labels: {kind}, patient": label(kind) | {"steps": BEFORE} | rates[kind] for kind in CHOOSE_SHARE}
+    axes, bounds = {"tune_lr": TUNE_LR, "tune_steps": LABEL_STEPS}, {"tune_steps": LABEL_STEPS[-1]}
+    for groups in (scratch, patient):
+        best |= yield from tuned(runs, found, groups, axes, fine_tuned, few_scenes, bounds)
     yield from reported({group: (how | {"draws": DRAWS}, setting) for group, (how, setting) in best.items()}, {"draws": 2})
     how, setting = best["labels: attention"]
     for share in SHARES:
