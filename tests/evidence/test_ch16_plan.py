@@ -67,7 +67,9 @@ def test_rivals_are_tuned_on_one_grid(runs):
     assert len(alike([f"before: {kind}" for kind in ch16.CHOOSE_SHARE], ["lr", "share"])) == 1
     assert len(alike([f"before: {kind}" for kind in ch16.PRETRAINED], ["lr"])) == 1
     assert len(alike([f"labels: {kind}" for kind in ch16.PRETRAINED], ["tune_lr"])) == 1
-    free = [f"labels: {kind}, from scratch" for kind in ch16.FROM_SCRATCH] + [f"labels: {kind}, patient" for kind in ch16.CHOOSE_SHARE]
+    free = [f"labels: {kind}, from scratch" for kind in ch16.FROM_SCRATCH] + [
+        f"labels: {kind}, patient" for kind in ch16.CHOOSE_SHARE
+    ]
     assert len(alike(free, ["tune_lr", "tune_steps"])) == 1
     assert len(alike([f"tracking: {kind}" for kind in ch16.TEMPLATES], ["update", "radius"])) == 1
     assert len(alike(["tracking: untrained", "tracking: patches"], ["sharpness", "place"])) == 1
@@ -182,7 +184,11 @@ def test_every_group_that_the_chapter_asks_for_is_run(runs):
     assert len(named) > 30 and named <= groups
     shares = {f"labels: attention, {share:.2f} hidden" for share in ch16.SHARES if share != 0.75}
     assert shares == {group for group in groups if group.endswith("hidden")}
-    pretrained = (*ch16.CHOOSE_SHARE, *(f"{kind}, patient" for kind in ch16.CHOOSE_SHARE), *(f"{kind}, from scratch" for kind in ch16.FROM_SCRATCH))
+    pretrained = (
+        *ch16.CHOOSE_SHARE,
+        *(f"{kind}, patient" for kind in ch16.CHOOSE_SHARE),
+        *(f"{kind}, from scratch" for kind in ch16.FROM_SCRATCH),
+    )
     assert {f"labels: {kind}, longer" for kind in pretrained} <= groups
     assert {f"words: {kind}, longer" for kind in ast.literal_eval(tables["FREE"])} <= groups
     assert {f"stereo: {kind}, longer" for kind in ast.literal_eval(tables["PATIENT"])} <= groups
