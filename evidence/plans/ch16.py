@@ -45,7 +45,7 @@ NOTHING = {"steps": 0, "lr": 0.0, "share": 0.0}  # is learned without labels
 DRAWS = 3  # of 100 labels, in each run of the report
 
 WRITERS = ("decoder", "previous word", "at once", "pooled", "recurrent", "classifier", "convolutions")
-WRITERS += ("at once, free", "classifier, free", "convolutions, free")
+WRITERS += ("decoder, both", "at once, free", "classifier, free", "convolutions, free")
 LOOKING = ("decoder", "recurrent")
 ONE_ORDER = ("decoder", "at once", "classifier")
 
@@ -54,8 +54,9 @@ LONGER = {  # so many times the steps, with the settings that were best for the 
     "tracking: trained": 4,
     **{f"labels: {kind}{steps}": 3 for kind in CHOOSE_SHARE for steps in ("", ", patient")},
     **{f"labels: {kind}, from scratch": 3 for kind in FROM_SCRATCH},
-    **{f"words: {kind}": 3 for kind in ("decoder", *WRITERS[-3:])},
+    **{f"words: {kind}": 3 for kind in ("decoder", *WRITERS[-4:])},
 }
+LONGEST = {"stereo: one step": 16}
 SCENES = 1_000  # on which writers and readers of digits are chosen
 
 
@@ -176,10 +177,11 @@ def reported(best, if_longer=None):
         short = how | setting
         for seed in SEEDS:
             yield entry(part_of(group, short), group, seed, short, TEST)
-        if times := LONGER.get(group):
-            steps = {name: short[name] and times * short[name] for name in ("steps", "tune_steps") if name in short}
-            for seed in LONGER_SEEDS:
-                yield entry("longer", f"{group}, longer", seed, short | (if_longer or {}) | steps, TEST)
+        for words, times in {"longer": LONGER.get(group), "longest": LONGEST.get(group)}.items():
+            if times:
+                steps = {name: short[name] and times * short[name] for name in ("steps", "tune_steps") if name in short}
+                for seed in LONGER_SEEDS:
+                    yield entry("longer", f"{group}, {words}", seed, short | (if_longer or {}) | steps, TEST)
 
 
 def part_of(group, how):
