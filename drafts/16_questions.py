@@ -20,7 +20,7 @@ CHANGES = {
             '    + ("labels: attention, patient", "convolution")\n'
             '    + ("labels: convolution, from scratch",),\n'
             '    ("a scene in words: exact captions, 1,000 steps, by choice", "ch16")\n'
-            '    + ("seen: exact", "words: decoder", "convolutions, all words at once")\n'
+            '    + ("seen: exact", "words: decoder, both", "convolutions, at once")\n'
             '    + ("words: convolutions, free",),\n'
             '    ("stereo, a real pair: off by more than 1 px", "ch16")\n'
             '    + ("real: off by 1 visible", "stereo: one step", "census on paths")\n'
@@ -42,8 +42,14 @@ CHANGES = {
             'claim("question 2, 2,400 steps: less linear',
         ),
     ],
-    "ask-009": [("{doc}`14_simplify` and {doc}`15_scale`, whose numbers", "{doc}`14_simplify`, {doc}`15_scale` and {doc}`16_beyond`, whose numbers")],
+    "ask-009": [
+        (
+            "{doc}`14_simplify` and {doc}`15_scale`, whose numbers",
+            "{doc}`14_simplify`, {doc}`15_scale` and {doc}`16_beyond`, whose numbers",
+        )
+    ],
 }
+
 
 def put(notebook):
     """Each change, in the cell whose name it stands under."""

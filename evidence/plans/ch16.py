@@ -134,8 +134,8 @@ def labels(runs, found):
         group = f"attention, {share:.2f} hidden"
         trial = {f"before: {group}": before["before: attention"] | {"share": share}}
         ((_, rate),) = (yield from tuned(runs, found, trial, {"lr": WIDE_LR}, fine_tuned, a_run)).values()
+        other = how | setting | rate | {"share": share, "draws": DRAWS}
         for seed in SEEDS:
-            other = how | setting | rate | {"share": share, "draws": DRAWS}
             yield entry("shares", f"labels: {group}", seed, other, TEST)
     unused = NOTHING | {"tune_lr": 0.0, "tune_steps": 0}
     for seed in SEEDS:
