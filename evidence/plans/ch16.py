@@ -4,7 +4,7 @@ import math
 
 from evidence.tune import Contest, settle
 
-RECIPE = "drafts/16_beyond.ipynb"
+RECIPE = "notebooks/16_beyond.ipynb"
 SEEDS = (1, 2, 3)
 LONGER_SEEDS = (1, 2)
 TUNING_SEEDS = (0, 6)  # the first tries the whole grid, the other what it leaves close together
