@@ -115,7 +115,8 @@ def labels(runs, found):
     pretrained = yield from tuned(runs, found, free, {"lr": WIDE_LR, "share": SHARES}, fine_tuned, a_run, {"share": 0.9})
     share = {"share": pretrained["before: attention"][1]["share"]}
     bound = {group: how | share for group, how in before.items() if group not in free}
-    pretrained |= yield from tuned(runs, found, bound, {"lr": WIDE_LR}, fine_tuned, a_run)
+    # In noise there is nothing to learn: the lowest rate that was tried does the least, and a lower one would do still less
+    pretrained |= yield from tuned(runs, found, bound, {"lr": WIDE_LR}, fine_tuned, a_run, {"lr": 0.0003})
     rates = {how["kind"]: {name: (how | best)[name] for name in ("lr", "share")} for how, best in pretrained.values()}
 
     label = lambda kind: {"task": "labels", "kind": kind, "draws": 1} | tint
