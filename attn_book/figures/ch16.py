@@ -28,6 +28,8 @@ def disparities(pictures, maps, *, columns=2, cell=2.9):
     fig, axes = panels(len(pictures) + len(maps), columns=columns, cell=cell, ratio=first.shape[0] / first.shape[1])
     colours = plt.get_cmap(WEIGHTS).with_extremes(bad=UNKNOWN)
     for ax, (title, shown) in zip(axes, (pictures | maps).items(), strict=True):
+        if title in maps:  # forty colours: the eye cannot tell, and the page is lighter
+            shown = low + (high - low) / 40 * np.round(40 * (shown - low) / (high - low))
         ax.imshow(shown, cmap=colours, vmin=low, vmax=high)  # colours and range are for maps alone
         ax.set_title(title)
     colour_bar(axes, "disparity (px)", cmap=WEIGHTS, low=low, high=high)
@@ -74,7 +76,7 @@ def marked(picture, masks, *, columns=2, cell=2.9):
 
 def overlaid(picture, mask):
     """A picture (H, W, 3) in light grey with the pixels of a mask (H, W) in orange; (H, W, 3)."""
-    grey = 0.3 + 0.6 * picture.mean(-1, keepdims=True)
+    grey = 0.3 + 0.6 * np.round(10 * picture.mean(-1, keepdims=True)) / 10  # few greys: a lighter page
     return np.where(mask[..., None], to_rgb(MARK), np.broadcast_to(grey, picture.shape))
 
 
