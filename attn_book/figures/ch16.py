@@ -183,7 +183,7 @@ def film(frames, masks, moments, track=None, *, cell=2.4):
     return fig
 
 
-def maps_beside(pictures, maps, masks, *, cell=1.6):
+def maps_beside(pictures, maps, masks, *, cell=1.4):
     """Pictures, and under each a map of weights with the outline of what it should find; all maps on one scale.
 
     Args:
