@@ -57,8 +57,7 @@ class Recipe:
 
     def versions(self):
         """Versions of Python and of every distribution that the recipe imports, directly or through our packages."""
-        known = importlib.metadata.packages_distributions()
-        used = {distribution for name in self._modules()[1] for distribution in known.get(name, [])}
+        used = {distribution for name in self._modules()[1] for distribution in _distributions().get(name, [])}
         return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in sorted(used)}
 
     @functools.cache  # noqa: B019 (a handful of recipes in a process)
@@ -128,6 +127,12 @@ def machine():
 
 
 @functools.cache
+def _distributions():
+    """{top-level name: the distributions that it comes from}; to look through all that is installed takes half a second."""
+    return importlib.metadata.packages_distributions()
+
+
+@functools.cache
 def _processor():
     try:
         if sys.platform == "darwin":
@@ -159,6 +164,7 @@ def short(value):
     return value if isinstance(value, int) else float(f"{float(value):.6g}")
 
 
+@functools.cache
 def _sha(source):
     tree = ast.parse(source)
     for node in ast.walk(tree):

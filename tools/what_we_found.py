@@ -12,6 +12,7 @@ import string
 import sys
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import mean
 
@@ -109,7 +110,7 @@ def is_measured(claim):
 
 def compare(claim, row):
     """The runs of a row; a `ValueError` says what is not there or does not fit."""
-    runs = [run for run in read(claim["results"], "`make evidence`")["runs"] if run["part"] not in NOT_COMPARED]
+    runs = _runs(claim["results"])
     attention, steps = _scores(runs, row["attention"], row["score"], row.get("at", {}))
     other, other_steps = _scores(runs, row["other"], row.get("other_score", row["score"]), row.get("other_at", {}))
     seeds = sorted(attention.keys() & other.keys())
@@ -117,6 +118,12 @@ def compare(claim, row):
         raise ValueError(f"{row['attention']} and {row['other']} have no seed in common")
     pairs = [attention[seed] for seed in seeds], [other[seed] for seed in seeds]
     return Compared(*pairs, steps, other_steps, row.get("lower", False), row.get("ratio", False))
+
+
+@cache
+def _runs(name):
+    """Those of a chapter that may be compared; read once, for many rows ask for them."""
+    return [run for run in read(name, "`make evidence`")["runs"] if run["part"] not in NOT_COMPARED]
 
 
 def _scores(runs, group, score, at):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from skimage import transform
 
 from attn_book.data.checks import check_number, check_size, check_span, check_whole
@@ -151,23 +152,24 @@ def _draw(images, parts, wholes, split, shapes, alike, badges, rng):
         laid[k] = (k < count) & (apart | ~one_texture)
         outline = _outlines(n, np.where(one_texture, kind, rng.integers(3, size=n)), rng)
         edge = rng.uniform(0.8, 2, n)
-        own = _crops(n, height, width, split, rng)
+        own = _crops(n, height, width, split, rng, laid[k] & ~one_texture)
         own = np.where(one_texture[:, None, None, None], texture, own) + _shading(n, height, width, rng)
         offset = np.zeros((n, 2))
         for badge in (False, True):
             if badge:
                 laid_now = laid[k] & (rng.random(n) < badges)
-                own = _crops(n, height, width, split, rng)
+                own = _crops(n, height, width, split, rng, laid_now)
                 offset = radii[k][:, None] * rng.uniform(-0.25, 0.25, (n, 2))
                 radius = radii[k] * rng.uniform(0.35, 0.6, n)
             else:
                 laid_now, radius = laid[k], radii[k]
-            opacity = _opacity(outline, centres[k] + offset, radius, edge, height, width)
-            opacity *= laid_now[:, None, None]
+            on = np.flatnonzero(laid_now)
+            opacity = _opacity(outline.of(on), (centres[k] + offset)[on], radius[on], edge[on], height, width)
             if badge:
-                opacity *= wholes == k + 1  # what covers the shape covers its badge, and none sticks out
-            shown = opacity > 0.5
-            images += opacity[:, None] * (own - images)
+                opacity *= wholes[on] == k + 1  # what covers the shape covers its badge, and none sticks out
+            shown = np.zeros(wholes.shape, bool)
+            shown[on] = opacity > 0.5
+            images[on] += opacity[:, None] * (own[on] - images[on])
             parts[shown] = k + 1 + badge * most
             wholes[shown] = k + 1
 
@@ -195,6 +197,9 @@ class _Outlines:
     angle: np.ndarray
     aspect: np.ndarray
     waves: np.ndarray
+
+    def of(self, some):
+        return _Outlines(self.kind[some], self.angle[some], self.aspect[some], self.waves[:, some])
 
 
 def _outlines(n, kind, rng):
@@ -228,17 +233,19 @@ def _opacity(outline, centres, radii, edges, height, width):
     return np.clip(inside / edges.astype(np.float32)[:, None, None] + np.float32(0.5), 0, 1)
 
 
-def _crops(n, height, width, split, rng):
-    """(n, 3, height, width) float32, about [0, 1]: crops of photographs, some grey, some mixed with one colour, lighter or darker."""
-    out = np.empty((n, 3, height, width), np.float32)
+def _crops(n, height, width, split, rng, wanted=True):
+    """(n, 3, height, width) float32, about [0, 1]: crops of photographs, some grey, some mixed with one colour, lighter or darker.
+
+    Those that are not wanted, (n,) bool, hold no photograph; the others are what they would be if all were.
+    """
+    out = np.zeros((n, 3, height, width), np.float32)
     which, zoom, at = rng.integers(len(MATERIAL), size=n), rng.integers(3, size=n), rng.random((n, 2))
     for number, name in enumerate(MATERIAL):
         for z, factor in enumerate((1.5, 2.5, 4)):
             strip = _strip(name, split, round(factor * max(height, width)))
-            mine = np.flatnonzero((which == number) & (zoom == z))
+            mine = np.flatnonzero((which == number) & (zoom == z) & wanted)
             top, left = (at[mine] * (np.array(strip.shape[1:]) - (height, width) + 1)).astype(np.int64).T
-            row, column = top[:, None, None] + np.arange(height)[:, None], left[:, None, None] + np.arange(width)
-            out[mine] = strip[:, row, column].swapaxes(0, 1)
+            out[mine] = sliding_window_view(strip, (height, width), (1, 2))[:, top, left].swapaxes(0, 1)
     grey = rng.random(n) < 0.3
     out[grey] = out[grey].mean(1, keepdims=True)
     plain = rng.random(n) < 0.3

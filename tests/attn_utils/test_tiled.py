@@ -101,7 +101,7 @@ def test_half_precision_is_rounded_once(dtype):
 @pytest.mark.parametrize("heads", [1, 2])
 def test_contracts(heads):
     contracts.require(
-        contracts.with_heads(lambda q, k, v, mask: tiled_attention(q, k, v, mask=mask, tile=(16, 32)), heads), heads=heads
+        contracts.with_heads(lambda q, k, v, mask: tiled_attention(q, k, v, mask=mask, tile=(32, 64)), heads), heads=heads
     )
 
 

@@ -388,24 +388,29 @@ def test_environment_overrules(monkeypatch, wish, answer):
     assert person_is_watching() is answer
 
 
-@pytest.mark.parametrize("allow_stdin", [False, True])
-def test_a_notebook_knows_whether_someone_runs_it_by_hand(allow_stdin, monkeypatch):
-    """Tools that execute notebooks send allow_stdin=False with each cell, front ends with a person send True."""
+@pytest.fixture(scope="module")
+def notebook():
+    """A client of a kernel."""
     manager = pytest.importorskip("jupyter_client.manager")
-    monkeypatch.delenv("ATTN_PROGRESS", raising=False)
-    kernel, client = manager.start_new_kernel(kernel_name="python3")
-    try:
-        printed = []
-        client.execute_interactive(
-            "from attn_utils.train import person_is_watching; print(person_is_watching())",
-            allow_stdin=allow_stdin,
-            timeout=60,
-            output_hook=lambda message: printed.append(message["content"].get("text", "")),
-        )
-        assert "".join(printed).strip() == str(allow_stdin)
-    finally:
-        client.stop_channels()
-        kernel.shutdown_kernel(now=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("ATTN_PROGRESS", raising=False)
+        kernel, client = manager.start_new_kernel(kernel_name="python3")
+    yield client
+    client.stop_channels()
+    kernel.shutdown_kernel(now=True)
+
+
+@pytest.mark.parametrize("allow_stdin", [False, True])
+def test_a_notebook_knows_whether_someone_runs_it_by_hand(notebook, allow_stdin):
+    """Tools that execute notebooks send allow_stdin=False with each cell, front ends with a person send True."""
+    printed = []
+    notebook.execute_interactive(
+        "from attn_utils.train import person_is_watching; print(person_is_watching())",
+        allow_stdin=allow_stdin,
+        timeout=60,
+        output_hook=lambda message: printed.append(message["content"].get("text", "")),
+    )
+    assert "".join(printed).strip() == str(allow_stdin)
 
 
 # ------------------------------------------------------------------------------------------------------- evaluate

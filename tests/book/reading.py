@@ -1,5 +1,8 @@
 """What the tests of the built book ask a page: scripts that run in it, in any browser, and return what would bother a reader."""
 
+# Waits until what has changed is shown.
+TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
+
 # Waits for MathJax, then reads the page. Formulas: Sphinx marks each with class "math"; MathJax puts a container in it.
 READ_PAGE = r"""
 async () => {
@@ -65,20 +68,22 @@ theme => {
   const parse = c => { const n = (c.match(/[\d.]+/g) || []).map(Number); return n.length > 3 ? n : [...n, 1]; };
   const light = ([r, g, b]) => [r, g, b].map(v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const backs = new Map([[null, [255, 255, 255]]]);  // behind each element; null behind a picture
   const behind = e => {
-    for (; e; e = e.parentElement) {
-      const style = getComputedStyle(e), colour = parse(style.backgroundColor);
-      if (style.backgroundImage !== "none") return null;
-      if (colour[3] > 0.95) return colour;
-    }
-    return [255, 255, 255];
+    if (backs.has(e)) return backs.get(e);
+    const style = getComputedStyle(e), colour = parse(style.backgroundColor);
+    const back = style.backgroundImage !== "none" ? null : colour[3] > 0.95 ? colour : behind(e.parentElement);
+    backs.set(e, back);
+    return back;
   };
   const faint = new Set(), article = document.querySelector("article") || document.body;
-  const walker = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+  const passed = "svg, script, style, mjx-container, .headerlink, button, [aria-hidden=true], option, noscript";
+  const walker = document.createTreeWalker(article, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT,
+    node => node.nodeType === 1 ? node.matches(passed) ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_SKIP : NodeFilter.FILTER_ACCEPT);
   let pieces = 0;
   while (walker.nextNode()) {
     const e = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || e.closest("svg, script, style, mjx-container, .headerlink, button, [aria-hidden=true], option, noscript")) continue;
+    if (!walker.currentNode.data.trim()) continue;
     if (!e.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
     const back = behind(e), ink = parse(getComputedStyle(e).color);
     if (!back || ink[3] < 0.95) continue;

@@ -5,20 +5,31 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
-from bs4 import BeautifulSoup
 
-from tests.book.reading import READ_CARDS, READ_CONTRAST, READ_FIGURES, READ_INK, READ_OVERFLOW, READ_PAGE, READ_SIDEWAYS
+from tests.book.reading import (
+    READ_CARDS,
+    READ_CONTRAST,
+    READ_FIGURES,
+    READ_INK,
+    READ_OVERFLOW,
+    READ_PAGE,
+    READ_SIDEWAYS,
+    TWO_FRAMES,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 
 SMALLEST_TEXT = 9  # px, in a figure on a phone
+ASKED_FOR = ("script", "link", "img", "iframe", "source", "video")  # tags whose address a browser may ask for by itself
 HEAVIEST_PAGE = 1_500_000  # bytes of HTML, with its figures and explorers
 
 
@@ -39,27 +50,34 @@ class Visit:
     figures: dict = field(default_factory=dict)
 
 
-def visit(browser, path):
-    """Open one file with the network refused, first as on a desk, then as on a phone, then in both themes."""
-    seen = Visit()
+@contextmanager
+def visiting(browser):
+    """visit(path) opens one file after the other, with the network refused: as on a desk, then as on a phone, in both themes."""
     context = browser.new_context(viewport=DESK, offline=True, reduced_motion="reduce")
-    try:
-        page = context.new_page()
+    page, seen = context.new_page(), Visit()  # one tab for all: scripts that every page has are compiled once
 
-        def on_request(request):
-            seen.requests += 1
-            if urlsplit(request.url).scheme not in ("file", "data", "blob"):
-                seen.foreign.append(request.url[:120])
+    def on_request(request):
+        seen.requests += 1
+        if urlsplit(request.url).scheme not in ("file", "data", "blob"):
+            seen.foreign.append(request.url[:120])
 
-        page.on("request", on_request)
-        page.on("requestfailed", lambda request: seen.missing.append(request.url[-120:]))
-        page.on("console", lambda message: seen.errors.append(message.text[:200]) if message.type == "error" else None)
-        page.on("pageerror", lambda error: seen.errors.append(str(error)[:200]))
+    def visit(path):
+        nonlocal seen
+        page.goto("about:blank")
+        page.set_viewport_size(DESK)
+        seen = Visit()
         page.goto(path.as_uri(), wait_until="load")
         look(seen, page.evaluate, lambda: page.set_viewport_size(PHONE))
+        return seen
+
+    page.on("request", on_request)
+    page.on("requestfailed", lambda request: seen.missing.append(request.url[-120:]))
+    page.on("console", lambda message: seen.errors.append(message.text[:200]) if message.type == "error" else None)
+    page.on("pageerror", lambda error: seen.errors.append(str(error)[:200]))
+    try:
+        yield visit
     finally:
         context.close()
-    return seen
 
 
 def visit_with_firefox(firefox, path):
@@ -73,6 +91,7 @@ def visit_with_firefox(firefox, path):
 
 def look(seen, evaluate, narrow):
     """Read the open page as it is on a desk, in both themes, then as on a phone with all that is folded unfolded."""
+    evaluate(TWO_FRAMES)  # the theme's icons become pictures
     seen.read = evaluate(READ_PAGE)
     for theme in ("light", "dark"):
         seen.contrast[theme] = evaluate(READ_CONTRAST, theme)  # which sets the theme
@@ -80,7 +99,7 @@ def look(seen, evaluate, narrow):
     seen.cards = evaluate(READ_CARDS)
     narrow()
     evaluate("() => { for (const closed of document.querySelectorAll('details:not([open])')) closed.open = true }")
-    evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
+    evaluate(TWO_FRAMES)
     seen.overflow = evaluate(READ_OVERFLOW)
     seen.sideways = evaluate(READ_SIDEWAYS)
     seen.figures = evaluate(READ_FIGURES, SMALLEST_TEXT)
@@ -109,10 +128,28 @@ def pages(book):
     return {path.relative_to(book).as_posix(): path for path in found}
 
 
+class Tags(HTMLParser):
+    """All tags of a page with their attributes: (name, {attribute: value})."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.fixture(scope="module")
+def tags(pages):
+    return {name: Tags(path.read_text(encoding="utf8")).found for name, path in pages.items()}
+
+
 @pytest.fixture(scope="module")
 def visits(browser, pages):
-    # index.html only sends the reader on to the first page
-    return {name: visit(browser, path) for name, path in pages.items() if name != "index.html"}
+    with visiting(browser) as visit:  # index.html only sends the reader on to the first page
+        return {name: visit(path) for name, path in pages.items() if name != "index.html"}
 
 
 @pytest.fixture(scope="module")
@@ -213,40 +250,38 @@ def test_text_is_readable_in_both_themes(visits, theme, record_property):
     assert problems(visits, lambda seen: seen.contrast[theme]["faint"]) == {}
 
 
-def test_every_link_inside_the_book_leads_somewhere(pages, record_property):
-    soups = {name: BeautifulSoup(path.read_text(encoding="utf8"), "html.parser") for name, path in pages.items()}
-    anchors = {name: {tag["id"] for tag in soup.find_all(id=True)} for name, soup in soups.items()}
+def test_every_link_inside_the_book_leads_somewhere(pages, tags, record_property):
+    anchors = {name: {attributes["id"] for _, attributes in found if "id" in attributes} for name, found in tags.items()}
     root = next(iter(pages.values())).parents[next(iter(pages)).count("/")]
     dead, followed = [], 0
-    for name, soup in soups.items():
-        for link in soup.find_all("a", href=True):
-            href, anchor = urldefrag(link["href"])
+    for name, found in tags.items():
+        for link in (attributes["href"] for tag, attributes in found if tag == "a" and "href" in attributes):
+            href, anchor = urldefrag(link)
             if urlsplit(href).scheme or href.startswith("//"):
                 continue
             followed += 1
             target = (pages[name].parent / unquote(href)).resolve() if href else pages[name]
             known = target.relative_to(root.resolve()).as_posix() if target.is_relative_to(root.resolve()) else None
             if not target.exists():
-                dead.append(f"{name}: {link['href']}")
+                dead.append(f"{name}: {link}")
             elif anchor and known in anchors and unquote(anchor) not in anchors[known]:
-                dead.append(f"{name}: {link['href']} (no such place on that page)")
+                dead.append(f"{name}: {link} (no such place on that page)")
     record_property("book: links inside the book", followed)
     assert dead == []
 
 
-def test_no_page_names_a_script_or_style_of_another_host(pages):
+def test_no_page_names_a_script_or_style_of_another_host(tags):
     """A request that only some readers' browsers would make is found here too."""
     foreign = {}
-    for name, path in pages.items():
-        soup = BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
-        for tag in soup.find_all(["script", "link", "img", "iframe", "source", "video"]):
-            address = tag.get("src") or tag.get("href") or ""
-            if urlsplit(address).netloc and tag.get("rel") != ["canonical"]:
+    for name, found in tags.items():
+        for tag, attributes in found:
+            address = attributes.get("src") or attributes.get("href") or ""
+            if tag in ASKED_FOR and urlsplit(address).netloc and attributes.get("rel") != "canonical":
                 foreign.setdefault(name, []).append(address)
     assert foreign == {}
 
 
-def test_these_checks_see_what_they_are_for(browser, tmp_path):
+def test_these_checks_see_what_they_are_for(browser, pages, tmp_path):
     """A page on which everything is wrong: each check must object."""
     page = tmp_path / "wrong.html"
     page.write_text(
@@ -264,7 +299,9 @@ def test_these_checks_see_what_they_are_for(browser, tmp_path):
         <script>console.error("said"); undefined_name();</script></article></body></html>""",
         encoding="utf8",
     )
-    seen = visit(browser, page)
+    with visiting(browser) as visit:
+        before, seen, after = (visit(path) for path in (pages["book/index.html"], page, pages["book/index.html"]))
+    assert before == after, "what is wrong with one page is said of another"
     assert seen.foreign == ["https://example.org/x.js"]
     assert any(address.endswith("gone.png") for address in seen.missing)
     assert any("said" in text for text in seen.errors)

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import defaultdict
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -22,22 +23,40 @@ def chapter():
     return namespace(Recipe.read(ch14.RECIPE))
 
 
-@pytest.fixture
-def untrained(chapter, monkeypatch):
-    """The chapter on four digits of each split and without training; {"learned": networks and how they would have been trained}."""
-    seen = defaultdict(list)
-    few, history = chapter.digits, type("History", (), {"loss": [1.0]})
-    monkeypatch.setattr(chapter, "digits", lambda split: tuple(tensor[:4] for tensor in few(split)))
+@contextmanager
+def without_training(chapter):
+    """The chapter on four digits of each split; a list of networks and how they would have been trained."""
+    learned, digits, history = [], chapter.digits, type("History", (), {"loss": [1.0]})
+    few = {split: tuple(tensor[:4] for tensor in digits(split)) for split in ("train", "validation", "test")}
 
     def learn(model, objective, **how):
-        seen["learned"].append((model, all(module.training for module in model.modules()), how))
+        learned.append((model, all(module.training for module in model.modules()), how))
         model.eval()
         return history
 
-    monkeypatch.setattr(chapter, "learn", learn)
     chapter.trained.cache_clear()
-    yield chapter, seen["learned"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chapter, "digits", few.get)
+        patch.setattr(chapter, "learn", learn)
+        yield learned
     chapter.trained.cache_clear()
+
+
+@pytest.fixture
+def untrained(chapter):
+    """The chapter without training, and a list of what would have been trained."""
+    with without_training(chapter) as learned:
+        yield chapter, learned
+
+
+@pytest.fixture(scope="module")
+def all_left_out(chapter):
+    """Scores of a run with all that is left out, and the rates of what is healed in it."""
+    with without_training(chapter) as learned:
+        chapter.opened(3, 0.002, 5)
+        learned.clear()  # the whole is there already
+        scores = chapter.run(3, task="left out", lr=0.002, steps=5, split="test", what="all", lr_little=0.001, lr_much=0.003)
+        return scores, [how["lr"] for *_, how in learned]
 
 
 def all_runs(best, noise=lambda run: 0.0):
@@ -202,9 +221,8 @@ def test_healing_changes_no_network_but_the_copy(untrained, monkeypatch):
         assert_close(tensor, before[name])
 
 
-def test_all_that_is_left_out_is_scored_on_scans_to_choose_and_on_others(untrained):
-    chapter, _ = untrained
-    scores = chapter.run(3, task="left out", lr=0.002, steps=5, split="test", what="all", lr_little=0.001, lr_much=0.003)
+def test_all_that_is_left_out_is_scored_on_scans_to_choose_and_on_others(untrained, all_left_out):
+    (chapter, _), (scores, _) = untrained, all_left_out
     names = {kind: {name.removeprefix(kind) for name in scores if name.startswith(kind)} for kind in ("validation: ", "test: ")}
     assert names["validation: "] == names["test: "]
     model = chapter.build(0)
@@ -219,12 +237,8 @@ def test_all_that_is_left_out_is_scored_on_scans_to_choose_and_on_others(untrain
         assert {name for name in tuning if name != "mean"} == {f"validation: {name}, tuned" for name in names}
 
 
-def test_what_lost_much_is_healed_at_a_rate_of_its_own(untrained):
-    chapter, learned = untrained
-    chapter.opened(3, 0.002, 5)
-    learned.clear()
-    chapter.run(3, task="left out", lr=0.002, steps=5, split="test", what="all", lr_little=0.001, lr_much=0.003)
-    rates = [how["lr"] for *_, how in learned]  # the whole is there already
+def test_what_lost_much_is_healed_at_a_rate_of_its_own(chapter, all_left_out):
+    _, rates = all_left_out
     assert rates.count(0.001) == len(chapter.LITTLE) + 1  # two draws of what is dropped
     assert rates.count(0.003) == len(chapter.MUCH) + 2 + 3 == len(rates) - rates.count(0.001)
 

@@ -29,6 +29,13 @@ def run(seed, *, folder, factor):
 RECIPE = Recipe("toy.py", SOURCE)
 
 
+@pytest.fixture(scope="module")
+def pool():
+    """Two processes of this machine, for all tests: each takes seconds to start."""
+    with runner._workers(2, None) as pool:
+        yield pool
+
+
 def plan_of(seeds, folder):
     """A plan of two parts: the factor of the second is the sum of what the first gave."""
 
@@ -48,13 +55,12 @@ def started(folder):
     return [tuple(map(int, file.name.split("-")[:3])) for file in folder.iterdir()]
 
 
-def test_later_parts_take_what_earlier_ones_gave_and_nothing_is_done_again(tmp_path):
+def test_later_parts_take_what_earlier_ones_gave_and_nothing_is_done_again(tmp_path, pool):
     folder = tmp_path / "started"
     folder.mkdir()
     for seeds in ((1, 2), (1, 2), (1, 2, 3)):
         record = Record(tmp_path / "a.json", RECIPE.name)
-        with runner._workers(2, None) as pool:
-            runner.complete(record, plan_of(seeds, folder), RECIPE, pool, SESSION)
+        runner.complete(record, plan_of(seeds, folder), RECIPE, pool, SESSION)
     products = {(run["part"], run["seed"], run["settings"]["factor"]): run["scores"]["product"] for run in read(record.path)}
     assert products == {(part, seed, f): seed * f for part, f, many in [("first", 1, 3), ("second", 3, 2), ("second", 6, 3)]
                         for seed in range(1, many + 1)}  # fmt: skip
@@ -62,23 +68,21 @@ def test_later_parts_take_what_earlier_ones_gave_and_nothing_is_done_again(tmp_p
     assert os.getpid() not in {process for process, _, _ in started(folder)}
 
 
-def test_a_run_that_fails_is_named_and_the_others_are_kept(tmp_path):
+def test_a_run_that_fails_is_named_and_the_others_are_kept(tmp_path, pool):
+    """Those beside it, and those that begin after it."""
     folder = tmp_path / "started"
     folder.mkdir()
     record = Record(tmp_path / "a.json", RECIPE.name)
-    with runner._workers(1, None) as pool, pytest.raises(SystemExit, match="1 runs failed.*\nfirst, g, seed 13: AssertionError"):
-        runner.complete(record, plan_of((13, 1), folder), RECIPE, pool, SESSION)
-    assert [run["seed"] for run in read(record.path)] == [1]
+    with pytest.raises(SystemExit, match="1 runs failed.*\nfirst, g, seed 13: AssertionError"):
+        runner.complete(record, plan_of((13, 1, 2, 3), folder), RECIPE, pool, SESSION)
+    assert sorted(run["seed"] for run in read(record.path)) == [1, 2, 3]
 
 
-def test_a_worker_with_other_code_is_refused(tmp_path):
+def test_a_worker_with_other_code_is_refused(tmp_path, pool):
     (tmp_path / "started").mkdir()
     record = Record(tmp_path / "a.json", RECIPE.name)
     here = Recipe("toy.py", SOURCE + "\nfrom attn_book import claims\n")
-    with (
-        runner._workers(1, None) as pool,
-        pytest.raises(SystemExit, match="a worker has other code than this process: the recipe"),
-    ):
+    with pytest.raises(SystemExit, match="a worker has other code than this process: the recipe"):
         runner.complete(record, plan_of((1,), tmp_path / "started"), here, Swapped(pool), SESSION)
     assert record.runs == []
 

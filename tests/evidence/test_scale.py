@@ -1,10 +1,17 @@
-"""Processes that torchrun starts: one is killed and nothing is lost; Ctrl-C; and the bytes that each keeps and sends."""
+"""Processes that torchrun starts: one is killed and nothing is lost; Ctrl-C; their gradients; and the bytes that each keeps and sends.
+
+torchrun itself starts those that are killed or interrupted. Their control, and those that run to their end, are forked: see forked.py.
+"""
 
 import json
+import os
+import runpy
 import signal
 import socket
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +20,8 @@ from torch.testing import assert_close
 from attn_book import runs
 from attn_utils.checkpoint import newest
 from attn_utils.train import fit
-from evidence.scale import launch, measure, shares, train
+from evidence.recipe import ROOT
+from evidence.scale import gradients, launch, measure, shares, train
 from evidence.scale.task import cross_entropy, reader, scans
 
 pytestmark = pytest.mark.skipif(
@@ -22,23 +30,51 @@ pytestmark = pytest.mark.skipif(
 STEPS, EVERY, KILLED = 30, 10, 27  # 20 steps are a pass: both lie in the middle of the second
 
 
-def go(*arguments, weights=None, **options):
-    """What the training program printed, and the weights that it wrote."""
-    more = [] if weights is None else ["--weights", weights]
-    printed = launch.torchrun("evidence.scale.train", "--steps", STEPS, "--parallel", "shard", *arguments, *more, **options)
-    return printed if weights is None else (printed, torch.load(weights))
+FORKED = Path(__file__).with_name("forked.py")
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    return go(weights=tmp_path_factory.mktemp("whole") / "weights.pt")[1]
+def forked():
+    """forked(module, *arguments, restarts=0): what two processes print that run this program."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = runpy.run_path(str(FORKED))["DONE"] + "\n"
+    with subprocess.Popen([sys.executable, FORKED], env=environment, **pipes) as server:
+
+        def run(module, *arguments, restarts=0):
+            print(json.dumps([module, restarts, [*map(str, arguments)]]), file=server.stdin, flush=True)
+            printed = []
+            while (line := server.stdout.readline()) not in (done, ""):
+                printed.append(line)
+            assert line, "".join(printed)
+            return "".join(printed)
+
+        watch = threading.Timer(900, server.kill)
+        watch.start()
+        try:
+            yield run
+        finally:
+            watch.cancel()
+            server.stdin.close()  # it ends then
+
+
+def go(start, *arguments, weights, **options):
+    """What the training program printed, and the weights that it wrote."""
+    how = ["--steps", STEPS, "--parallel", "shard", "--weights", weights]
+    return start("evidence.scale.train", *how, *arguments, **options), torch.load(weights)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(forked, tmp_path_factory):
+    return go(forked, weights=tmp_path_factory.mktemp("whole") / "weights.pt")[1]
 
 
 @pytest.mark.parametrize("forget", [False, True])
-def test_one_of_two_is_killed_and_the_weights_are_the_same_bits(tmp_path, uninterrupted, forget):
+def test_one_of_two_is_killed_and_the_weights_are_the_same_bits(tmp_path, forked, uninterrupted, forget):
     """torchrun starts both again, and they go on; the control, without the random state, ends elsewhere."""
     keep = ["--checkpoint", tmp_path, "--every", EVERY, "--kill-at", KILLED, *["--forget-random"] * forget]
-    printed, weights = go(*keep, restarts=1, weights=tmp_path / "weights.pt")
+    start = forked if forget else launch.torchrun
+    printed, weights = go(start, *keep, restarts=1, weights=tmp_path / "weights.pt")
     assert "2 processes, life 1: the first step is 1\n" in printed
     assert f"2 processes, life 2: the first step is {KILLED - KILLED % EVERY + 1}\n" in printed
     assert f"step {STEPS}: loss" in printed
@@ -82,25 +118,62 @@ def test_alone_the_program_trains_too(tmp_path, capsys):
     assert_close(torch.load(tmp_path / "weights.pt"), model.state_dict(), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("module", [train, shares, measure])
-def test_programs_say_what_they_do(module, capsys):
+@pytest.mark.parametrize("module", [train, gradients, shares, measure])
+def test_programs_say_what_they_do(module, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["program", "--help"])
     with pytest.raises(SystemExit, match="0"):
-        module.main(["--help"])
+        runpy.run_path(module.__file__, run_name="__main__")
     assert f"usage: python -m {module.__name__}" in capsys.readouterr().out
 
 
+def test_the_program_knows_two_ways(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        train.main(["--parallel", "halves"])
+    assert "invalid choice: 'halves'" in capsys.readouterr().err
+
+
 def test_a_program_that_fails_is_reported_with_what_it_printed():
-    with pytest.raises(RuntimeError, match=r"(?s)evidence.scale.train ended with code .*invalid choice: 'halves'"):
-        launch.torchrun("evidence.scale.train", "--parallel", "halves", processes=1)
+    """One of Python's own, which starts at once."""
+    with pytest.raises(RuntimeError, match=r"(?s)json.tool ended with code .*unrecognized arguments: --halves"):
+        launch.torchrun("json.tool", "--halves", processes=1)
+
+
+# ------------------------------------------------------------------------------------------------------ gradients
+
+
+def by_autograd(size):
+    """Of the first batch: `fit` draws its order from the seed."""
+    images, labels = scans()
+    first = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:size]
+    model = reader(dropout=0.0)
+    cross_entropy(model, images[first], labels[first])[0].backward()
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+def test_alone_gradients_are_those_of_autograd():
+    assert_close(gradients.first_gradients(batch_size=48), by_autograd(48), rtol=1e-5, atol=1e-6)
+
+
+def test_the_program_writes_gradients_of_both_ways(tmp_path):
+    gradients.main([str(tmp_path / "found.pt")])
+    found = torch.load(tmp_path / "found.pt")
+    assert list(found) == ["replicate", "shard"]
+    assert_close(found["shard"], by_autograd(64), rtol=1e-5, atol=1e-6)
+
+
+def test_on_two_processes_gradients_are_those_of_one(tmp_path, forked):
+    forked("evidence.scale.gradients", tmp_path / "found.pt")
+    for found in torch.load(tmp_path / "found.pt").values():
+        assert_close(found, by_autograd(64), rtol=1e-4, atol=1e-5)
 
 
 # ---------------------------------------------------------------------------------------------------------- bytes
 
 
 @pytest.fixture(scope="module")
-def two():
+def two(forked):
     """{way: what each of two processes keeps and sends}."""
-    return json.loads(launch.torchrun("evidence.scale.shares").splitlines()[-1])
+    return json.loads(forked("evidence.scale.shares").splitlines()[-1])
 
 
 def test_alone_a_process_keeps_all_and_sends_nothing():

@@ -73,7 +73,7 @@ def test_a_collage_of_one_texture_shows_it_in_every_shape():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(collage, "_shading", lambda n, height, width, rng: np.zeros((n, 1, height, width), np.float32))
         alike = collages(40, seed=3, alike=1, badges=0, noise=0, shapes=5)
-        patch.setattr(collage, "_opacity", lambda *a: np.ones((40, 64, 64), np.float32))
+        patch.setattr(collage, "_opacity", lambda outline, centres, *_: np.ones((len(centres), 64, 64), np.float32))
         texture = collages(40, seed=3, alike=1, badges=0, noise=0, shapes=5)
     for shown, whole, parts in zip(alike.images, texture.images, alike.parts, strict=True):
         core = ndimage.binary_erosion(parts > 0, iterations=2)
@@ -84,7 +84,7 @@ def test_the_truth_is_what_was_drawn():
     """White shapes on black: a pixel belongs to a shape exactly where it is more than half white."""
     with pytest.MonkeyPatch.context() as patch:
         shades = itertools.cycle([1.0, 0.0, 1.0, 1.0])  # texture, ground, and each of two shapes' own
-        ours = lambda n, height, width, split, rng: np.full((n, 3, height, width), next(shades), np.float32)
+        ours = lambda n, height, width, *_: np.full((n, 3, height, width), next(shades), np.float32)
         patch.setattr(collage, "_crops", ours)
         patch.setattr(collage, "_shading", lambda n, height, width, rng: np.zeros((n, 1, height, width), np.float32))
         made = collages(200, seed=4, shapes=1, badges=0, noise=0)

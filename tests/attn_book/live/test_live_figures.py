@@ -7,6 +7,7 @@ from attn_utils.caption_dit import CaptionDiT
 from attn_utils.dit import DiT
 from tests.attn_book.live.conftest import FAR_BELOW, NO_WORKERS, chapter, stirred, told
 from tests.attn_book.test_explorer_page import READ_CONTRAST, SURFACE
+from tests.book.reading import TWO_FRAMES
 
 FIGURES = {  # what makes it, what it says at the start, how many pieces of text it has at least
     "cued search": (lambda: live.cued_search(live.load("ch07")), "the network answers 7", 40),
@@ -18,6 +19,7 @@ FIGURES = {  # what makes it, what it says at the start, how many pieces of text
     "draw digit": (lambda: live.draw_digit(untrained_generator(), network={"steps": 2}), "A 7 was drawn in 2 steps", 15),
     "draw caption": (lambda: live.draw_caption(untrained_teller()), "“red 3 above blue 7” was drawn in 12 steps", 15),
 }
+OTHER_THEME = "document.documentElement.dataset.theme = document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark'"
 HOST = ".attn-explorer > div"
 
 
@@ -63,18 +65,20 @@ def test_it_starts_on_first_view(shown):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 760])
-def test_it_follows_the_theme_and_fits_a_phone(shown, case, theme, width):
-    page = shown(theme=theme, viewport={"width": width, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-    page.get_by_role("slider").first.click(position={"x": 20, "y": 20})
-    read = page.evaluate(READ_CONTRAST)
-    assert read["pieces"] > case[2]
-    assert read["faint"] == []
-    before = page.evaluate(SURFACE)
-    page.evaluate("document.documentElement.dataset.theme = document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark'")
-    page.wait_for_function(f"{SURFACE} !== '{before}'")
-    assert page.evaluate(READ_CONTRAST)["faint"] == []
+def test_it_follows_the_theme_and_fits_a_phone(shown, case, theme):
+    page = shown(theme=theme, viewport={"width": 390, "height": 844})
+    for width in (390, 760):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.evaluate(TWO_FRAMES)
+        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+        page.get_by_role("slider").first.click(position={"x": 20, "y": 20})
+        read = page.evaluate(READ_CONTRAST)
+        assert read["pieces"] > case[2]
+        assert read["faint"] == []
+        before = page.evaluate(SURFACE)
+        page.evaluate(OTHER_THEME)
+        page.wait_for_function(f"{SURFACE} !== '{before}'")
+        assert page.evaluate(READ_CONTRAST)["faint"] == []
 
 
 @pytest.mark.parametrize(("finger", "asked", "spared"), [(True, "Tap a", "keys"), (False, "Click", "Tap")])

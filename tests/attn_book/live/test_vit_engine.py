@@ -13,11 +13,12 @@ from attn_book.live.cued_search import SKIPPED
 from attn_book.live.page import FOLDER, as_function
 from attn_utils.patching import switch_off
 from attn_utils.record import record_attention
-from tests.attn_book.live.conftest import chapter, expression
+from tests.attn_book.live.conftest import AS_TEXT, chapter, expression, from_text
 
 BOUND = 5e-5
 FEW = [*range(0, 120, 8), 118, 119]
 ENGINE = joined(FOLDER, "vit_engine.js")
+NUMBERS = ["logits", "maps", "probabilities"]
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +45,24 @@ def expected(model, inputs):
 
 
 ASK = """(() => {
-  const { load, answer } = engine();
+  const { load, answer } = engine(), asText = AS_TEXT;
   load({ text, tensors });
   const size = 32 * 32 * 3, found = { logits: [], maps: [], probabilities: [], times: [] };
   for (let i = 0; i < images.data.length; i += size) {
     const start = performance.now(), one = answer(images.data.subarray(i, i + size), off);
     found.times.push(performance.now() - start);
-    for (const name of ["logits", "maps", "probabilities"]) found[name].push(...one[name]);
+    for (const name of NUMBERS) found[name].push(...one[name]);
   }
-  return found;
-})()"""
+  return { times: found.times, ...Object.fromEntries(NUMBERS.map((name) => [name, asText(found[name])])) };
+})()""".replace("AS_TEXT", AS_TEXT).replace("NUMBERS", str(NUMBERS))
 
 
-def script(inputs, off=()):
+def asked(evaluate, inputs, off=()):
+    """What the page answers; evaluate(script) gives the value of a script there."""
     packed = load("ch07")
     pixels = inputs.permute(0, 2, 3, 1)  # rows of pixels with their channels
-    return expression(ASK, text=packed.text, tensors=packed.tensors, images=pixels, off=list(off))
+    found = evaluate(expression(ASK, text=packed.text, tensors=packed.tensors, images=pixels, off=list(off)))
+    return {name: from_text(found[name], -1) for name in NUMBERS} | {"times": found["times"]}
 
 
 def largest_differences(found, expected):
@@ -67,7 +70,7 @@ def largest_differences(found, expected):
 
 
 def test_the_page_equals_torch(run, inputs, expected, record_property):
-    found = run(ENGINE)(script(inputs))
+    found = asked(run(ENGINE), inputs)
     assert len(inputs) >= 100
     assert max(largest_differences(found, expected)) <= BOUND
     probabilities = torch.from_numpy(expected[0]).softmax(-1).numpy()
@@ -85,7 +88,7 @@ def test_heads_that_are_off_say_nothing(run, model, inputs, expected, off):
     with torch.no_grad(), record_attention(model) as recorded, switch_off(model, heads):
         logits = model(few).numpy()
     maps = torch.stack(list(recorded.values()), 1).numpy()
-    found = run(ENGINE)(script(few, off))
+    found = asked(run(ENGINE), few, off)
     assert max(largest_differences(found, (logits, maps))) <= BOUND
     assert np.abs(logits - expected[0][FEW]).max() > 100 * BOUND  # the switch does something
     first = min(off) // 2
@@ -96,7 +99,7 @@ def test_firefox_equals_torch(firefox, tmp_path, inputs, expected, record_proper
     page = tmp_path / "page.html"
     page.write_text(f"<!doctype html><meta charset=utf-8><script>{as_function(ENGINE)}</script>", "utf8")
     firefox.open(page)
-    found = firefox.evaluate(script(inputs))
+    found = asked(firefox.evaluate, inputs)
     assert max(largest_differences(found, expected)) <= BOUND
     record_property("book: cued search in the page, ms a forward pass, Firefox", f"{statistics.median(found['times'][20:]):.1f}")
     assert firefox.errors == []
@@ -118,5 +121,5 @@ MISTAKES = {  # in the engine's text, as it is joined
 def test_mistakes_are_seen(run, inputs, expected, mistake):
     before, after = MISTAKES[mistake]
     assert ENGINE.count(before) == 1
-    found = run(ENGINE.replace(before, after))(script(inputs[FEW]))
+    found = asked(run(ENGINE.replace(before, after)), inputs[FEW])
     assert largest_differences(found, [want[FEW] for want in expected])[0] > BOUND
