@@ -1,8 +1,8 @@
-"""Train the model that a chapter shows live in its page, and write its 8-bit weights to results/live/.
+"""Train a model that a chapter looks into or shows live in its page, and write its rounded weights to results/live/.
 
-    python -m evidence.live 07     a minute of one core; 09 takes three, 10 eight, 11 three
+    python -m evidence.live 07     a minute of one core; 10 takes eight, each of the others three
 
-The chapter only reads the file, so that executing it again does not write all the weights anew. With the weights stands what
+The chapter only reads the file, so that executing it neither takes those minutes nor writes all the weights anew. With the weights stands what
 they were made with, as in results/chNN.json, and what the rounding costs: scores of the trained model and of the rounded one.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import datetime
 import json
 import os
+from functools import partial
 
 import torch
 
@@ -25,6 +26,7 @@ from attn_utils.train import evaluate, fit
 from evidence.recipe import Recipe, namespace, origin, short
 
 SEED = 1
+FINE = {"fine": True}  # of networks that no page runs
 DRAWN = 4_000  # captions of chapter 11 that a score is of
 
 
@@ -43,14 +45,33 @@ def cued_search(recipe):
     return model, {"skip": SKIPPED}, {"seed": SEED, **settings}, lambda model: evaluate(model, test, chapter.search_scores)
 
 
-def click_to_mask(recipe):
-    """Chapter 09's network that answers clicks, as `cued_search`."""
-    chapter, settings = namespace(recipe), runs.load("ch09")["click: two-way"].settings
+def detector(recipe):
+    """Chapter 08's network that finds digits, as `cued_search`."""
+    chapter, settings = namespace(recipe), runs.load("ch08")["DETR"].settings
+    train, test = (
+        chapter.detection_data(9_000, 1000 + SEED, "train"),
+        chapter.detection_data(1_000, settings["scene_seed"], "test"),
+    )
+    aside = chapter.detection_data(500, 800, "validation")
+    model, loss = chapter.build(settings["kind"], SEED)
+    rates = {name: settings[name] for name in ("lr", "weight_decay")}
+    fit(model, train, loss, steps=settings["steps"], batch_size=32, clip=5.0, seed=SEED, **rates)
+
+    def score(model):
+        found = chapter.judged(model, *test, aside)
+        return {name: float(found[name]) for name in ("AP", "AP50", "AP75")}
+
+    return model, FINE, {"seed": SEED, **settings}, score
+
+
+def segmenter(recipe, group="click: two-way", packing=PACKING):
+    """A network of chapter 09, the one that answers clicks if no other is named, as `cued_search`."""
+    chapter, settings = namespace(recipe), runs.load("ch09")[group].settings
     data, loss, batch_size, n, build, score = chapter.TASKS[settings["task"]]
     train, test = data(n, 1000 + SEED, "train"), data(600, settings["scene_seed"], settings["split"])
     model = build(settings["kind"], SEED)
     fit(model, train, loss, steps=settings["steps"], batch_size=batch_size, lr=settings["lr"], clip=1.0, seed=SEED)
-    return model, PACKING, {"seed": SEED, **settings}, lambda model: score(model, test)
+    return model, packing, {"seed": SEED, **settings}, lambda model: score(model, test)
 
 
 def draw_digit(recipe):
@@ -68,9 +89,10 @@ def draw_digit(recipe):
     return model, DRAWING, {"seed": SEED, **settings}, score
 
 
-def draw_caption(recipe):
-    """Chapter 11's network that draws captions, as `cued_search`; it keeps the times of a drawing's steps alone."""
-    chapter, settings = namespace(recipe), runs.load("ch11")["captions: product, 7 colours"].settings
+def draw_caption(recipe, group="captions: product, 7 colours", packing=TELLING):
+    """A network of chapter 11 that draws captions, as `cued_search`; it keeps the times of a drawing's steps alone."""
+    chapter = namespace(recipe)
+    settings = {"readout": "plain", "colours": chapter.COMMON, **runs.load("ch11")[group].settings}
     kind, readout, colours = (settings[name] for name in ("kind", "readout", "colours"))
     model, _ = chapter.train(SEED, kind, readout, colours, "caption", settings["steps"], settings["lr"])
 
@@ -78,14 +100,37 @@ def draw_caption(recipe):
         how = {"colours": colours, "held": SEED, "guidance": 3.0, "by": "caption", "seed": settings["scene_seed"], "n": DRAWN}
         return {name: chapter.score(model, pairs, **how)["all"] for name, pairs in {"seen": "train", "new": "test"}.items()}
 
-    return tabulated(model, STEPS), TELLING, {"seed": SEED, **settings}, score
+    return tabulated(model, STEPS), packing, {"seed": SEED, **settings}, score
 
 
-MODELS = {  # chapter: recipe, and what trains
+def digit_reader(recipe):
+    """Chapter 14's network that reads digits, as `cued_search`."""
+    chapter, settings = namespace(recipe), runs.load("ch14")["left out"].settings
+    model = chapter.trained(SEED, settings["lr"], settings["steps"])
+    return model, FINE, {"seed": SEED, **settings}, lambda model: {"accuracy": chapter.accuracy(model, chapter.digits("test"))}
+
+
+def picture_reader(recipe, kind):
+    """A network of chapter 17 that names the digit in a picture, as `cued_search`."""
+    chapter, settings = namespace(recipe), runs.load("ch17")[f"picture: {kind}"].settings
+    how = {name: settings[name] for name in ("stem", "positions", "steps", "lr", "weight_decay")}
+    model, _ = chapter.learn_digits(kind, SEED, **how)
+    canvas, labels = chapter.digits(1_000, settings["scene_seed"], settings["split"], size=40)
+    test = chapter.moved(canvas, 0, 0, 32), labels
+    return model, FINE, {"seed": SEED, **settings}, lambda model: evaluate(model, test, chapter.digit_scores)
+
+
+MODELS = {  # chapter, or chapter and which: recipe, and what trains
     "07": ("notebooks/07_classification.ipynb", cued_search),
-    "09": ("notebooks/09_segmentation.ipynb", click_to_mask),
+    "08": ("notebooks/08_detection.ipynb", detector),
+    "09": ("notebooks/09_segmentation.ipynb", segmenter),
+    "09_gates": ("notebooks/09_segmentation.ipynb", partial(segmenter, group="semantic: gates", packing=FINE)),
     "10": ("notebooks/10_generation.ipynb", draw_digit),
     "11": ("notebooks/11_synthesis.ipynb", draw_caption),
+    "11_plain": ("notebooks/11_synthesis.ipynb", partial(draw_caption, group="captions: plain", packing=FINE)),
+    "14": ("notebooks/14_simplify.ipynb", digit_reader),
+    "17_convolution": ("notebooks/17_questions.ipynb", partial(picture_reader, kind="convolution")),
+    "17_attention": ("notebooks/17_questions.ipynb", partial(picture_reader, kind="attention")),
 }
 
 
@@ -97,7 +142,7 @@ def export(chapter, folder=FOLDER):
     made_with = origin(recipe)  # before the training, for somebody may be editing the code
     model, packing, settings, score = train(recipe)
     packed, rounded = pack(model, **packing)
-    models = {"float32": model, "8 bit": rounded}
+    models = {"float32": model, "rounded": rounded}
     scores = {kind: {name: short(value) for name, value in score(of).items()} for kind, of in models.items()}
     session = {"command": f"python -m evidence.live {chapter}", "date": datetime.date.today().isoformat(), "recipe": name}
     content = {"provenance": session | made_with, "settings": settings, "scores": scores}
@@ -116,7 +161,8 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m evidence.live", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("chapter", type=lambda text: text[:2], choices=sorted(MODELS), help=f"one of {', '.join(sorted(MODELS))}")
+    named = lambda text: text if text in MODELS else text[:2]
+    parser.add_argument("chapter", type=named, choices=sorted(MODELS), help=f"one of {', '.join(sorted(MODELS))}")
     path, scores = export(parser.parse_args(arguments).chapter)
     for kind, values in scores.items():
         print(f"{kind:<8}", "  ".join(f"{name} {value:.4f}" for name, value in values.items()))

@@ -30,7 +30,7 @@ class Packed:
 
 
 @torch.no_grad()
-def pack(model: nn.Module, *, skip: tuple[str, ...] = (), steps: int = HALF) -> tuple[Packed, nn.Module]:
+def pack(model: nn.Module, *, skip: tuple[str, ...] = (), steps: int = HALF, fine: bool = False) -> tuple[Packed, nn.Module]:
     """Weights as text, and the model that a page runs with them.
 
     A matrix is written row by row: weight ≈ step · scale, with a whole step of -44…44 (or fewer), one letter, and a scale for each row.
@@ -42,6 +42,7 @@ def pack(model: nn.Module, *, skip: tuple[str, ...] = (), steps: int = HALF) -> 
         model: any module; it is not changed.
         skip: tensors that the page computes by itself, by their names in the `state_dict`.
         steps: how many a row's largest weight has, 1 to 44. Fewer make no shorter text, but one that deflates better.
+        fine: write matrices as tensors of one axis, for torch alone: twice the text, and weights to one part in 4,000 of the largest.
 
     Returns:
         The weights for the page, and a copy of the model with just these rounded weights, on the CPU, in float32, for use.
@@ -62,7 +63,7 @@ def pack(model: nn.Module, *, skip: tuple[str, ...] = (), steps: int = HALF) -> 
     for name, p, axes in _entries(rounded, skip):
         if not torch.isfinite(p).all():
             raise ValueError(f"model: {name} holds NaN or infinite weights")
-        if axes:
+        if axes and not fine:
             largest = p.abs().amax(tuple(range(axes, p.ndim)), keepdim=True)
             unit, letters, scales = _finely(largest / steps, _up)  # no weight lies beyond so many steps
             values = (p / scales.clamp(min=torch.finfo().tiny)).round().long()
@@ -98,7 +99,8 @@ def unpack(packed: Packed, model: nn.Module, *, skip: tuple[str, ...] = ()) -> n
     if [name for name, _, _ in entries] != [name for name, *_ in packed.tensors]:
         raise ValueError(f"model: packed were {[name for name, *_ in packed.tensors]}, it has {[name for name, _, _ in entries]}")
     for (name, p, axes), (_, shape, rows, unit) in zip(entries, packed.tensors, strict=True):
-        if p.numel() != torch.Size(shape).numel() or bool(axes) != bool(rows):
+        fits = bool(axes) and p.numel() == torch.Size(shape).numel() if rows else list(p.shape) == shape
+        if not fits:
             raise ValueError(f"model: packed was {name} of shape {shape} in the page, it has {list(p.shape)}")
         fine = numbers[at : at + 2 * (rows or p.numel())]
         at += len(fine)

@@ -54,17 +54,26 @@ def test_the_file_says_what_it_was_made_with(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_it_is_a_network_of_the_report(path):
+    """Of this seed, with all the settings that a group of results/chNN.json has."""
+    settings = read(path)["settings"]
+    report = read(FOLDER.parent / f"{path.stem[:4]}.json")["runs"]
+    of_seed = [run["settings"] for run in report if run["seed"] == settings["seed"]]
+    assert any(run.items() <= settings.items() for run in of_seed), "trained with settings that the report does not have"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_rounding_costs_at_most_half_a_point(path):
     scores = read(path)["scores"]
-    assert scores["8 bit"].keys() == scores["float32"].keys() != set()
+    assert scores["rounded"].keys() == scores["float32"].keys() != set()
     for name, value in scores["float32"].items():
-        cost = value - scores["8 bit"][name]
+        cost = value - scores["rounded"][name]
         assert (-cost if name in LESS_IS_BETTER else cost) <= MOST
 
 
 def test_the_weights_give_the_recorded_scores_again(chapter, score):
     rounded = page.unpack(page.load("ch07"), chapter.build("attention", 0), skip=SKIPPED)
-    recorded = read(FOLDER / "ch07.json")["scores"]["8 bit"]
+    recorded = read(FOLDER / "ch07.json")["scores"]["rounded"]
     assert recorded["cue"] >= 0.85
     assert score(rounded) == pytest.approx(recorded, abs=0.002)
 
@@ -86,7 +95,7 @@ def test_export_writes_all_of_it_once(tmp_path, monkeypatch, capsys):
     assert path == tmp_path / "live" / "ch07.json"
     assert [entry.name for entry in path.parent.iterdir()] == ["ch07.json"]
     assert content["scores"] == scores
-    assert 0 < abs(scores["float32"]["first"] - scores["8 bit"]["first"]) < 0.01
+    assert 0 < abs(scores["float32"]["first"] - scores["rounded"]["first"]) < 0.01
     packed, _ = page.pack(train(None)[0], skip=("bias",), steps=30)
     assert (content["text"], content["tensors"]) == (packed.text, packed.tensors)
     before = path.read_bytes()
@@ -107,7 +116,7 @@ def test_the_network_that_answers_clicks_is_the_reports(tmp_path, monkeypatch):
     scores = chapter.run(live.SEED, **settings)
     monkeypatch.setattr(live, "namespace", lambda recipe: chapter)
     monkeypatch.setattr(live.runs, "load", lambda name: {"click: two-way": SimpleNamespace(settings=settings)})
-    model, packing, told, score = live.click_to_mask(None)
+    model, packing, told, score = live.segmenter(None)
     found = score(model)
     assert found == {name: pytest.approx(scores[name]) for name in found}
     assert len(found) > 3
