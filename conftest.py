@@ -23,6 +23,7 @@ if shutil.which("nvidia-smi") is None:
 
 
 def pytest_configure(config):
+    config.option.loadscopereorder = False  # pytest-xdist would begin with the files of most tests
     if config.pluginmanager.hasplugin("nbval"):
         from tools.figure_compare import teach_nbval
 
@@ -31,6 +32,13 @@ def pytest_configure(config):
         import matplotlib.font_manager  # noqa: F401  (builds the font cache before a cell would say that it does)
 
         config.pluginmanager.register(Chapters(config), "chapters")
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest comes first, so that no worker has a long file left when the others are done."""
+    longest = ("tests/book/test_book.py", "notebooks/", "tests/evidence/", "tests/attn_book/live/")
+    first = lambda item: next((n for n, path in enumerate(longest) if item.nodeid.startswith(path)), len(longest))
+    items.sort(key=first)
 
 
 def pytest_assertrepr_compare(op, left, right):
