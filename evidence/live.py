@@ -26,6 +26,7 @@ from attn_utils.train import evaluate, fit
 from evidence.recipe import Recipe, namespace, origin, short
 
 SEED = 1
+PAIRS = {"seen": "train", "new": "test"}
 FINE = {"fine": True}  # of networks that no page runs
 DRAWN = 4_000  # captions of chapter 11 that a score is of
 
@@ -98,9 +99,42 @@ def draw_caption(recipe, group="captions: product, 7 colours", packing=TELLING):
 
     def score(model):
         how = {"colours": colours, "held": SEED, "guidance": 3.0, "by": "caption", "seed": settings["scene_seed"], "n": DRAWN}
-        return {name: chapter.score(model, pairs, **how)["all"] for name, pairs in {"seen": "train", "new": "test"}.items()}
+        return {name: chapter.score(model, pairs, **how)["all"] for name, pairs in PAIRS.items()}
 
     return tabulated(model, STEPS), packing, {"seed": SEED, **settings}, score
+
+
+def drawer_of_twins(recipe):
+    """Chapter 10's network with attention that draws twins, as `cued_search`."""
+    chapter, settings = namespace(recipe), runs.load("ch10")["twins: attention"].settings
+    model, pairs = chapter.build_twins(settings["kind"], SEED), chapter.twins(20_000, seed=1000 + SEED)[0]
+    loss = partial(chapter.flow_loss, predicts="x", mean=-0.4)
+    how = {"steps": settings["steps"], "batch_size": 64, "lr": settings["lr"], "clip": 1.0, "seed": SEED}
+    fit(model, (2 * torch.from_numpy(pairs) - 1,), loss, **how)
+
+    def score(model):
+        found = chapter.twin_worth(chapter.draw_twins(model, 2_000, settings["scene_seed"]), settings["split"])
+        return {name: float(found[name]) for name in ("agreement", "shared")}
+
+    return model, FINE, {"seed": SEED, **settings}, score
+
+
+def subject(recipe):
+    """Chapter 12's network that is looked into, as `cued_search`."""
+    chapter, settings = namespace(recipe), runs.load("ch12")["trained"].settings
+    model = chapter.learn(SEED, *(settings[name] for name in ("steps", "lr", "weight_decay")))
+    where = {name: settings[name] for name in ("split", "scene_seed")}
+    score = lambda model: {"accuracy": float(chapter.trained_subject(model, 1_000, change="all", **where)[1])}
+    return model, FINE, {"seed": SEED, **settings}, score
+
+
+def writer(recipe):
+    """Chapter 16's decoder of captions, as `cued_search`."""
+    chapter, settings = namespace(recipe), runs.load("ch16")["words: decoder"].settings
+    model, *_ = chapter.learn_words(settings["kind"], SEED, **{name: settings[name] for name in ("lr", "steps", "order")})
+    told = {pairs: chapter.told(1_000, settings["scene_seed"], "test", which, held=SEED) for pairs, which in PAIRS.items()}
+    score = lambda model: {pairs: float(chapter.compare(model.write(x[0]), x[1])["exact"].mean()) for pairs, x in told.items()}
+    return model, FINE, {"seed": SEED, **settings}, score
 
 
 def digit_reader(recipe):
@@ -126,9 +160,12 @@ MODELS = {  # chapter, or chapter and which: recipe, and what trains
     "09": ("notebooks/09_segmentation.ipynb", segmenter),
     "09_gates": ("notebooks/09_segmentation.ipynb", partial(segmenter, group="semantic: gates", packing=FINE)),
     "10": ("notebooks/10_generation.ipynb", draw_digit),
+    "10_twins": ("notebooks/10_generation.ipynb", drawer_of_twins),
     "11": ("notebooks/11_synthesis.ipynb", draw_caption),
     "11_plain": ("notebooks/11_synthesis.ipynb", partial(draw_caption, group="captions: plain", packing=FINE)),
+    "12": ("notebooks/12_looking_inside.ipynb", subject),
     "14": ("notebooks/14_simplify.ipynb", digit_reader),
+    "16_words": ("notebooks/16_beyond.ipynb", writer),
     "17_convolution": ("notebooks/17_questions.ipynb", partial(picture_reader, kind="convolution")),
     "17_attention": ("notebooks/17_questions.ipynb", partial(picture_reader, kind="attention")),
 }
