@@ -6,7 +6,7 @@ It stands here and not in tests/ because the notebooks, which nbval collects fro
 import json
 import os
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ if shutil.which("nvidia-smi") is None:
 
 
 def pytest_configure(config):
-    config.option.loadscopereorder = False  # pytest-xdist would begin with the files of most tests
+    config.option.loadscopereorder = False  # pytest-xdist would end with the files of fewest tests, however long they take
     if config.pluginmanager.hasplugin("nbval"):
         from tools.figure_compare import teach_nbval
 
@@ -35,10 +35,10 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """What takes longest comes first, so that no worker has a long file left when the others are done."""
-    longest = ("tests/book/test_book.py", "notebooks/", "tests/evidence/", "tests/attn_book/live/")
-    first = lambda item: next((n for n, path in enumerate(longest) if item.nodeid.startswith(path)), len(longest))
-    items.sort(key=first)
+    """The pages, few tests that take minutes, come first, so that no worker has them left at the end; then files of many tests."""
+    file = lambda item: item.nodeid.partition("::")[0]
+    tests = Counter(map(file, items))
+    items.sort(key=lambda item: (file(item) != "tests/book/test_book.py", -tests[file(item)], file(item)))
 
 
 def pytest_assertrepr_compare(op, left, right):
