@@ -129,7 +129,7 @@ def test_the_pins_install_on_exactly_these_pythons():
     for pin in pins:
         with contextlib.suppress(PackageNotFoundError):  # not needed on this system
             here.append(distribution(pin.name))
-    wanted = {one.name: SpecifierSet(one.metadata["Requires-Python"] or "") for one in here}
+    wanted = {one.name: SpecifierSet(one.metadata.get("Requires-Python", "")) for one in here}
     allowed = [python for python in PYTHONS if python in SpecifierSet(PROJECT["requires-python"])]
     assert {name: text for name, text in wanted.items() for python in allowed if python not in text} == {}
     # Not tighter than the pins either; from 3.15 on it is wheels that are missing, which no metadata tells.
