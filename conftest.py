@@ -6,7 +6,7 @@ It stands here and not in tests/ because the notebooks, which nbval collects fro
 import json
 import os
 import shutil
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,6 @@ if shutil.which("nvidia-smi") is None:
 
 
 def pytest_configure(config):
-    config.option.loadscopereorder = False  # pytest-xdist would end with the files of fewest tests, however long they take
     if config.pluginmanager.hasplugin("nbval"):
         from tools.figure_compare import teach_nbval
 
@@ -32,13 +31,6 @@ def pytest_configure(config):
         import matplotlib.font_manager  # noqa: F401  (builds the font cache before a cell would say that it does)
 
         config.pluginmanager.register(Chapters(config), "chapters")
-
-
-def pytest_collection_modifyitems(items):
-    """The pages, few tests that take minutes, come first, so that no worker has them left at the end; then files of many tests."""
-    file = lambda item: item.nodeid.partition("::")[0]
-    tests = Counter(map(file, items))
-    items.sort(key=lambda item: (file(item) != "tests/book/test_book.py", -tests[file(item)], file(item)))
 
 
 def pytest_assertrepr_compare(op, left, right):
