@@ -137,6 +137,43 @@ def writer(recipe):
     return model, FINE, {"seed": SEED, **settings}, score
 
 
+def matcher(recipe):
+    """Chapter 16's network that matches the two pictures of a stereo pair, as `cued_search`."""
+    chapter, settings = namespace(recipe), runs.load("ch16")["stereo: one step"].settings
+    model, *_ = chapter.learn_matcher(SEED, *(settings[name] for name in ("kind", "steps", "lr")))
+
+    def score(model):
+        look = lambda pairs: chapter.see_depth(model, pairs.left, pairs.right)
+        found = chapter.judge_sets(look, settings["split"], settings["scene_seed"])
+        return {name: found[f"{name}: off by 1 visible"] for name in ("synthetic", "real")}
+
+    return model, FINE, {"seed": SEED, **settings}, score
+
+
+def follower(recipe):
+    """Chapter 16's network that follows a digit through a clip, as `cued_search`."""
+    chapter, settings = namespace(recipe), runs.load("ch16")["tracking: trained"].settings
+    model, _ = chapter.learn_follower(SEED, settings["steps"], settings["lr"])
+
+    @torch.no_grad()
+    def score(model):
+        track = lambda frames, masks, _: chapter.follow(model(frames), masks)[0]
+        found = chapter.score_tracker(track, settings["split"], settings["scene_seed"] + SEED)
+        return {"on target": found["after, no copies"]}
+
+    return model, FINE, {"seed": SEED, **settings}, score
+
+
+def painter(recipe):
+    """Chapter 16's Vision Transformer with the decoder that paints what is hidden, as `cued_search`."""
+    chapter, settings = namespace(recipe), runs.load("ch16")["labels: attention"].settings
+    how = {name: settings[name] for name in ("share", "lr", "steps", "background")}
+    _, model, *_ = chapter.pretrain(settings["kind"], SEED, **how)
+    scenes = chapter.one_digit(1_000, settings["scene_seed"], settings["split"], settings["background"])[0]
+    score = lambda model: {"painted": chapter.painted(model, scenes, settings["share"])}
+    return model, FINE, {"seed": SEED, **settings}, score
+
+
 def digit_reader(recipe):
     """Chapter 14's network that reads digits, as `cued_search`."""
     chapter, settings = namespace(recipe), runs.load("ch14")["left out"].settings
@@ -165,6 +202,9 @@ MODELS = {  # chapter, or chapter and which: recipe, and what trains
     "11_plain": ("notebooks/11_synthesis.ipynb", partial(draw_caption, group="captions: plain", packing=FINE)),
     "12": ("notebooks/12_looking_inside.ipynb", subject),
     "14": ("notebooks/14_simplify.ipynb", digit_reader),
+    "16_stereo": ("notebooks/16_beyond.ipynb", matcher),
+    "16_clips": ("notebooks/16_beyond.ipynb", follower),
+    "16_hidden": ("notebooks/16_beyond.ipynb", painter),
     "16_words": ("notebooks/16_beyond.ipynb", writer),
     "17_convolution": ("notebooks/17_questions.ipynb", partial(picture_reader, kind="convolution")),
     "17_attention": ("notebooks/17_questions.ipynb", partial(picture_reader, kind="attention")),

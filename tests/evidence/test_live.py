@@ -17,7 +17,7 @@ from tests.attn_book.live.conftest import chapter as draft_or_chapter
 
 FILES = sorted(FOLDER.glob("*.json"))
 MOST = 0.005  # half a point of accuracy
-LESS_IS_BETTER = {"neighbours lit"}
+LESS_IS_BETTER = {"neighbours lit", "synthetic", "real", "painted"}  # lit in error, pixels off by 1, a loss
 
 
 def read(path):
