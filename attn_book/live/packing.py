@@ -82,6 +82,9 @@ def pack(model: nn.Module, *, skip: tuple[str, ...] = (), steps: int = HALF, fin
 def unpack(packed: Packed, model: nn.Module, *, skip: tuple[str, ...] = ()) -> nn.Module:
     """The packed weights put into a model of the kind that was packed, in place.
 
+    Its batch normalisations are then one factor and one offset a channel (see `pack`), which is the same in eval mode alone: to train the
+    model further, leave them in eval mode.
+
     Args:
         packed: what `pack` returned.
         model: a module of the same layers and sizes.
