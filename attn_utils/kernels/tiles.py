@@ -4,7 +4,8 @@
 (`key_value_gradients`), walks over those tiles of the other side that its own may meet, and writes what it owns once: no two
 programs write to one place, so the same inputs give the same bits.
 
-Pairs are looked at one by one only in tiles on a border, of the sequence or of the mask; inside, every query sees every key.
+Without a window or a table of a mask, pairs are looked at one by one only in tiles at the end of the sequence or on the causal
+diagonal; in the others every query sees every key. With one, they are in every tile that is visited.
 Powers are of 2, which is what the hardware has: exp(scale · s) = 2^(factor · s) with factor = scale · log₂ e.
 
 Names: N queries and M keys, TILE_N and TILE_M of them in a tile; D the width, WIDE the next power of 2 (at least 16), with

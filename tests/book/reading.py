@@ -1,7 +1,12 @@
 """What the tests of the built book ask a page: scripts that run in it, in any browser, and return what would bother a reader."""
 
-# Waits until what has changed is shown.
-TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
+# Waits until what has changed is shown, in the fonts that it asks for.
+TWO_FRAMES = """
+async () => {
+  await document.fonts.ready;
+  return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))));
+}
+"""
 
 # Waits for MathJax, then reads the page. Formulas: Sphinx marks each with class "math"; MathJax puts a container in it.
 READ_PAGE = r"""
