@@ -203,7 +203,7 @@ The article says of five tasks that attention makes them better, and leaves four
 all seeds; none of its numbers was typed, and its sentences are checked against them.
 
 Unless a row says otherwise, the networks compared have the same number of steps and, where both learn, nearly the same size, and they were tuned on the same grid. (A network from which
-something was left out is smaller, and what comes before 100 labels is one side's alone.) The *difference* is that of attention less the other, seed by seed: its mean, and half of
+something was left out is smaller, and pictures without labels, where they come before 100 labels, are had by one side alone.) The *difference* is that of attention less the other, seed by seed: its mean, and half of
 the 95 % interval of that mean (Student's t). It is bold where the interval leaves out 0. Of twenty comparisons without any difference one would be bold by chance. A difference without an interval is one run.
 """
 
